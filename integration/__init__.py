@@ -1,0 +1,1 @@
+"""WHAT HAPPENS: rules, flows and the places they reach, without a word about when."""

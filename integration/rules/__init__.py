@@ -1,0 +1,1 @@
+"""Pure decisions over canonical objects."""

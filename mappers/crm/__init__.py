@@ -1,0 +1,1 @@
+"""CRM dialects, one file a vendor."""

@@ -1,0 +1,1 @@
+"""1C dialects: the OData grammar and one file a configuration."""

@@ -1,0 +1,1 @@
+"""WHEN: the only code that knows Celery and kombu."""
