@@ -1,0 +1,104 @@
+"""What flows see of the world: Protocols. bootstrap puts the real parts behind them, tests put theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from integration.settings import Settings
+from integration.work import Duty, Event, Link, Outcome, Owed
+from mappers.dialect import AccountingDialect, CrmDialect, Talk
+
+T = TypeVar("T")
+D_co = TypeVar("D_co", covariant=True)
+
+
+class Remote(Protocol, Generic[D_co]):
+    """A system at the other end of HTTP. `say` is its dialect, `ask` has a talk with it.
+
+    `ask` raises the errors of the taxonomy, `Held` while the system's circuit is open.
+    """
+
+    name: str
+
+    @property
+    def say(self) -> D_co: ...
+
+    def ask(self, talk: Talk[T]) -> T: ...
+
+
+class Base(Remote[AccountingDialect], Protocol):
+    """A 1C base. Calls are made inside `session()`, which holds one of the base's few sessions (`Busy` when none)."""
+
+    def session(self) -> AbstractContextManager[None]: ...
+
+
+class Links(Protocol):
+    def find(self, crm: str, entity: str, record_id: str, base: str, kind: str) -> Link | None: ...
+
+    def by_ref(self, base: str, kind: str, ref_key: str) -> list[Link]: ...
+
+    def bind(self, link: Link) -> None:
+        """Write the link, or bring the standing one to this state."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction: everything in it stands after the `with` block, or nothing does."""
+
+    @property
+    def links(self) -> Links: ...
+
+    def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]: ...
+
+
+class Store(Protocol):
+    def unit(self, step: str) -> AbstractContextManager[Unit]: ...
+
+    def claim_event(self, event_id: str) -> Event | Wait | None: ...
+
+    def claim_duty(self, duty_id: str) -> Duty | Wait | None: ...
+
+    def settle_event(self, event: Event, outcome: Outcome) -> None: ...
+
+    def settle_duty(self, duty: Duty, outcome: Outcome) -> None: ...
+
+    def put_off(self, work: Duty | Event, delay: float, error: Exception, *, attempt: bool, doubt: bool) -> None: ...
+
+    def park(self, work: Duty | Event, kind: str, error: Exception, owes: Sequence[Owed] = ()) -> None: ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """One holder at a time across all workers; `Busy` when it stays taken. Renewed while held."""
+        ...
+
+    def webhook_events(self, crm: str) -> Mapping[str, str]: ...
+
+    def model(self, base: str, max_age: float) -> dict[str, Any] | None: ...
+
+    def keep_model(self, base: str, model: Mapping[str, Any]) -> None: ...
+
+    def watermark(self, name: str) -> str | None: ...
+
+    def set_watermark(self, name: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The row cannot be claimed yet; come back in `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a flow may reach."""
+
+    settings: Settings
+    store: Store
+    crms: Mapping[str, Remote[CrmDialect]]
+    bases: Mapping[str, Base]
+    now: Callable[[], datetime]
+    luck: Callable[[], float]

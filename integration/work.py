@@ -1,0 +1,121 @@
+"""Work as flows see it: events that arrived, duties owed, links between two systems. Values, no behaviour of storage."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+State = Literal["due", "running", "done", "parked"]
+Queue = Literal["inbox", "onec", "crm", "mail", "periodic"]
+
+# The namespace of every key that crm1c writes into another system. Never change it: finds depend on it.
+_NAMESPACE = uuid.UUID("6d0f3c0e-5f4a-5c1f-9b1a-1c0c0b1c1c0c")
+
+
+def own_key(*parts: str) -> str:
+    """Our own key of an object in another system: uuid5 of (system, kind, id, …). The same parts, the same key."""
+    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
+
+
+def new_id() -> str:
+    """A row's id: 32 hex digits, ordered by time of birth (milliseconds, then chance)."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact that arrived (a row of the inbox)."""
+
+    id: str
+    source: str
+    entity: str
+    event: str
+    record_id: str
+    body: bytes
+    trace: str
+    webhook_id: str = ""
+    tail: str = ""
+    attempts: int = 0
+    deaths: int = 0
+    token: str = ""
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One piece of work owed (a row of the outbox), claimed by the worker that holds `token`.
+
+    `doubt_at`: when a create of this duty lost its answer; until the doubt is settled nothing is created again.
+    """
+
+    id: str
+    kind: str
+    system: str
+    key: str
+    payload: Mapping[str, Any]
+    trace: str
+    attempts: int = 0
+    deaths: int = 0
+    token: str = ""
+    doubt_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A duty to be written down. Duties of one `key` never run side by side; a still waiting one with the same
+    `merge` takes this one in."""
+
+    kind: str
+    system: str
+    key: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    merge: str = ""
+    delay: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a flow came to. Nothing to do is an answer."""
+
+    kind: Literal["done", "unchanged", "skipped"]
+    text: str = ""
+    owes: tuple[Owed, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One item of a webhook body on its way into the inbox. `problem`: parked as poison at once."""
+
+    source: str
+    entity: str
+    event: str
+    record_id: str
+    body: bytes
+    event_id: str = ""
+    webhook_id: str = ""
+    tail: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A CRM record ⇄ a 1C object. `agreed` is the last state both sides agreed on, JSON-able."""
+
+    crm: str
+    entity: str
+    record_id: str
+    base: str
+    kind: str
+    ref_key: str
+    key: str = ""
+    state: str = ""
+    version: str = ""
+    crm_version: str = ""
+    agreed: Mapping[str, Any] = field(default_factory=dict)
