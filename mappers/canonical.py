@@ -86,6 +86,8 @@ class Deal:
     manager_name: str = ""
     lines: tuple[DealLine, ...] | None = None  # None: this CRM keeps none, the configured template makes one
     organisation: str = ""  # ИНН of our own company, where several are configured
+    retention_amount: Decimal | None = None  # гарантийное удержание that the deal itself names, in its currency
+    retention_date: date | None = None  # … and when it falls due
     raw: dict[str, object] = field(default_factory=dict, repr=False)
 
 
@@ -153,4 +155,7 @@ class DealState:
     invoice_total: Decimal | None = None
     ref_key: str | None = None
     payment_status: str | None = None
+    paid_percent: Decimal | None = None
+    paid_amount: Decimal | None = None
+    currency: str | None = None  # of the sums above; None: the deal's own
     sync_status: str | None = None
