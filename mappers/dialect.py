@@ -58,7 +58,7 @@ class Reply:
 Talk: TypeAlias = Generator[Call, Reply, T]
 
 
-class Fault(Exception):  # noqa: N818 – the other side's refusal; ours are called errors
+class Fault(Exception):
     """The other side refused or answered nonsense.
 
     `kind` is one of the taxonomy; `reason` is a Russian sentence for a person, with the mend; `detail` the vendor's
@@ -252,6 +252,10 @@ class AccountingDialect(Dialect, Protocol):
         ...
 
     def post_invoice(self, ref_key: str) -> Talk[Invoice]: ...
+
+    def paid(self, invoice: Invoice) -> Talk[bool]:
+        """Whether a posted payment of its counterparty names this invoice: a paid one is not rewritten."""
+        ...
 
     def check(self) -> Talk[list[Finding]]: ...
 
