@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from integration.settings import Settings
-from integration.work import Duty, Event, Link, Outcome, Owed
+from integration.work import Duty, Event, Link, Outcome, Owed, Wait
 from mappers.dialect import AccountingDialect, CrmDialect, Talk
 
 T = TypeVar("T")
@@ -83,13 +83,6 @@ class Store(Protocol):
     def watermark(self, name: str) -> str | None: ...
 
     def set_watermark(self, name: str, value: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The row cannot be claimed yet; come back in `seconds`."""
-
-    seconds: float
 
 
 @dataclass(frozen=True)

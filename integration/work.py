@@ -1,4 +1,4 @@
-"""Work as flows see it: events that arrived, duties owed, links between two systems. Values, no behaviour of storage."""
+"""Work as flows see it: events that arrived, duties owed, links between two systems. Values alone."""
 
 from __future__ import annotations
 
@@ -119,3 +119,10 @@ class Link:
     version: str = ""
     crm_version: str = ""
     agreed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The row cannot be claimed yet; come back in `seconds`."""
+
+    seconds: float

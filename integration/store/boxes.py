@@ -1,0 +1,221 @@
+"""Inbox and outbox: rows are put, claimed by compare-and-set with a lease, settled, put off or parked.
+
+Every function takes the connection of the caller's transaction. A row that a worker holds carries the worker's token;
+a worker whose lease ran out and was taken over finds its token gone, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, and_, case, insert, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from integration.store.schema import deliveries, event_duties, inbox, outbox
+from integration.work import Arrival, Duty, Event, Owed, new_id
+
+ERROR_TEXT_LIMIT = 4000
+
+
+def upsert(conn: Connection, table: Table) -> Any:
+    """INSERT … ON CONFLICT of whichever database this is: both speak it, SQLAlchemy keeps it by dialect."""
+    return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def put_delivery(
+    conn: Connection, arrivals: Sequence[Arrival], raw: bytes, headers: Mapping[str, str], trace: str, now: datetime
+) -> tuple[list[str], int]:
+    """Write a webhook request whole, and its items as events. Returns the new due rows' ids and how many are parked;
+    an item that merges into a row still due (or whose vendor id is known) is in neither."""
+    delivery_id = new_id()
+    rows = [_event_row(arrival, delivery_id, trace, now) for arrival in arrivals]
+    statement = upsert(conn, inbox).on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
+    put = conn.execute(statement.values(rows)).all()
+    if put:
+        first = arrivals[0]
+        values = {"id": delivery_id, "source": first.source, "tail": first.tail[:200], "received_at": now}
+        conn.execute(insert(deliveries).values(**values, headers=json.dumps(dict(headers)), body=raw))
+    due = [row.id for row in put if row.state == "due"]
+    return due, len(put) - len(due)
+
+
+def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) -> dict[str, Any]:
+    digest = hashlib.sha256(
+        b"\x1f".join((arrival.entity.encode(), arrival.event.encode(), arrival.webhook_id.encode(), arrival.body))
+    ).hexdigest()
+    parked = bool(arrival.problem)
+    return {
+        "id": new_id(),
+        "delivery_id": delivery_id,
+        "source": arrival.source,
+        "entity": arrival.entity,
+        "event": arrival.event,
+        "record_id": arrival.record_id,
+        "webhook_id": arrival.webhook_id,
+        "tail": arrival.tail[:200],
+        "body": arrival.body,
+        "event_id": arrival.event_id or None,
+        "body_key": None if arrival.event_id or parked else digest,
+        "state": "parked" if parked else "due",
+        "error_kind": "poison" if parked else None,
+        "error": arrival.problem or None,
+        "settled_at": now if parked else None,
+        "due_at": now,
+        "wake_at": now,
+        "trace": trace,
+        "created_at": now,
+    }
+
+
+def owe(conn: Connection, owed: Owed, cause: Duty | Event, now: datetime, grace: float) -> tuple[str, bool]:
+    """Write a duty down, or find the waiting one that takes it in. Returns its id and whether it is new."""
+    due = now + timedelta(seconds=owed.delay)
+    row = {
+        "id": new_id(),
+        "kind": owed.kind,
+        "system": owed.system,
+        "key": owed.key,
+        "merge_key": owed.merge or None,
+        "payload": json.dumps(dict(owed.payload), ensure_ascii=False),
+        "state": "due",
+        "due_at": due,
+        "wake_at": due + timedelta(seconds=grace),
+        "trace": cause.trace,
+        "created_at": now,
+    }
+    put = upsert(conn, outbox).on_conflict_do_nothing(index_elements=["merge_key"]).returning(outbox.c.id)
+    while True:
+        duty_id = conn.execute(put.values(**row)).scalar()
+        new = duty_id is not None
+        if not new:
+            duty_id = conn.execute(select(outbox.c.id).where(outbox.c.merge_key == owed.merge)).scalar()
+        if duty_id is not None:  # else it was claimed between the two statements: it merges no more, write anew
+            _bind_causes(conn, duty_id, cause)
+            return duty_id, new
+
+
+def _bind_causes(conn: Connection, duty_id: str, cause: Duty | Event) -> None:
+    if isinstance(cause, Event):
+        causes: Any = select(literal(cause.id), literal(duty_id))
+        if not cause.id:
+            return
+    else:
+        same = event_duties.c.duty_id == cause.id
+        causes = select(event_duties.c.event_id, literal(duty_id)).where(same)
+    statement = upsert(conn, event_duties).from_select(["event_id", "duty_id"], causes.where(literal(1) == 1))
+    conn.execute(statement.on_conflict_do_nothing())
+
+
+def claim(conn: Connection, box: Table, row_id: str, now: datetime, lease: float) -> Row[Any] | None:
+    """Take the row if it is due, or if its holder's lease ran out (then `deaths` counts one more). None: not now."""
+    until = now + timedelta(seconds=lease)
+    values: dict[Any, Any] = {
+        box.c.state: "running",
+        box.c.deaths: box.c.deaths + case((box.c.state == "running", 1), else_=0),
+        box.c.lease_until: until,
+        box.c.lease_token: secrets.token_hex(16),
+        box.c.wake_at: until,
+        box.c.wakes: 0,
+    }
+    if box is outbox:
+        values |= {outbox.c.merge_key: None, outbox.c.waits_for: None}
+    else:
+        values |= {inbox.c.body_key: None}
+    return conn.execute(
+        update(box)
+        .where(
+            box.c.id == row_id,
+            or_(
+                and_(box.c.state == "due", box.c.due_at <= now),
+                and_(box.c.state == "running", box.c.lease_until <= now),
+            ),
+        )
+        .values(values)
+        .returning(*box.c)
+    ).one_or_none()
+
+
+def standing(conn: Connection, box: Table, row_id: str) -> Row[Any] | None:
+    """Where a row stands that could not be claimed."""
+    columns = (box.c.state, box.c.due_at, box.c.lease_until)
+    return conn.execute(select(*columns).where(box.c.id == row_id)).one_or_none()
+
+
+def as_event(row: Row[Any]) -> Event:
+    return Event(
+        id=row.id,
+        source=row.source,
+        entity=row.entity,
+        event=row.event,
+        record_id=row.record_id,
+        body=bytes(row.body),
+        trace=row.trace,
+        webhook_id=row.webhook_id,
+        tail=row.tail,
+        attempts=row.attempts,
+        deaths=row.deaths,
+        token=row.lease_token,
+        received_at=row.created_at,
+    )
+
+
+def as_duty(row: Row[Any]) -> Duty:
+    return Duty(
+        id=row.id,
+        kind=row.kind,
+        system=row.system,
+        key=row.key,
+        payload=json.loads(row.payload),
+        trace=row.trace,
+        attempts=row.attempts,
+        deaths=row.deaths,
+        token=row.lease_token,
+        doubt_at=row.doubt_at,
+        created_at=row.created_at,
+    )
+
+
+def change_held(conn: Connection, work: Duty | Event, values: Mapping[str, Any]) -> bool:
+    """Change the row that this worker holds; False when another took it over meanwhile."""
+    box = outbox if isinstance(work, Duty) else inbox
+    held = (box.c.id == work.id, box.c.lease_token == work.token, box.c.state == "running")
+    return conn.execute(update(box).where(*held).values(**values)).rowcount == 1
+
+
+RELEASED: dict[str, Any] = {"lease_until": None, "lease_token": None}
+
+
+def failure(kind: str, error: BaseException) -> dict[str, Any]:
+    """An error as the row keeps it: a sentence for people, and the other side's own words."""
+    detail = getattr(error, "detail", "") or ""
+    return {
+        "error_kind": kind,
+        "error": (str(error) or type(error).__name__)[:ERROR_TEXT_LIMIT],
+        "error_detail": detail[:ERROR_TEXT_LIMIT] or None,
+    }
+
+
+def stale(conn: Connection, box: Table, now: datetime, limit: int) -> Sequence[Row[Any]]:
+    """Rows whose wake-up call is overdue, oldest first."""
+    kinds = (box.c.system, box.c.kind) if box is outbox else (literal("inbox"), literal("event"))
+    live = or_(box.c.state == "due", and_(box.c.state == "running", box.c.lease_until <= now))
+    return conn.execute(
+        select(box.c.id, box.c.wakes, *kinds)
+        .where(box.c.state.in_(("due", "running")), live, box.c.wake_at <= now)
+        .order_by(box.c.created_at, box.c.id)
+        .limit(limit)
+    ).all()
+
+
+def woken(conn: Connection, box: Table, rows: Sequence[Row[Any]], now: datetime, grace: float) -> None:
+    """The sweep called these: it calls again after a pause that doubles, up to half an hour, so that a long queue
+    isn't filled with calls for the same rows."""
+    for wakes in {row.wakes for row in rows}:
+        pause = timedelta(seconds=min(grace * 2.0**wakes, 1800))
+        ids = [row.id for row in rows if row.wakes == wakes]
+        conn.execute(update(box).where(box.c.id.in_(ids)).values(wake_at=now + pause, wakes=wakes + 1))

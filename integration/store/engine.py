@@ -1,0 +1,43 @@
+"""One engine for both databases, with the settings that make their transactions mean the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+READ = {"crm1c_read": True}
+
+
+def connect(url: str, *, pool_size: int = 10) -> Engine:
+    """An engine for `sqlite:///FILE` or `postgresql+psycopg://…`.
+
+    SQLite: WAL, full durability of each commit, and writers queue up at BEGIN (IMMEDIATE) instead of failing in the
+    middle. PostgreSQL: READ COMMITTED, lost connections are noticed at the first statement after an outage.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=pool_size)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=10,
+        connect_args={"connect_timeout": 5, "application_name": "crm1c"},
+    )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("crm1c_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,90 @@
+"""Named leases (record locks, 1C sessions) and the keeper that renews whatever this process holds.
+
+A lease that its holder no longer renews runs out by itself: a dead worker holds nothing for longer than one lease.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, Table, delete, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from integration.store.boxes import upsert
+from integration.store.schema import leases
+
+
+class Keeper:
+    """One thread a process, started when there is first something to renew; forked children start their own."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime], lease: float, heartbeat: float) -> None:
+        self._engine, self._now, self._lease, self._heartbeat = engine, now, lease, heartbeat
+        self._held: dict[str, tuple[Table, str]] = {}  # token → (table, row)
+        self._guard = threading.Lock()
+        self._pid = 0
+
+    @contextmanager
+    def keeping(self, table: Table, row: str, token: str) -> Iterator[None]:
+        """Renew the lease with this token every heartbeat while the block runs."""
+        with self._guard:
+            if self._pid != os.getpid():
+                self._held, self._pid = {}, os.getpid()
+                threading.Thread(target=self._renew_for_ever, name="crm1c-leases", daemon=True).start()
+            self._held[token] = (table, row)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._held.pop(token, None)
+
+    def _renew_for_ever(self) -> None:
+        pause = threading.Event()
+        pid = os.getpid()
+        while not pause.wait(self._heartbeat) and pid == self._pid:
+            with self._guard:
+                held = dict(self._held)
+            if held:
+                self._renew(held)
+
+    def _renew(self, held: dict[str, tuple[Table, str]]) -> None:
+        until = self._now() + timedelta(seconds=self._lease)
+        try:
+            with self._engine.begin() as conn:
+                for token, (table, row) in held.items():
+                    if table is leases:
+                        mine = (leases.c.name == row, leases.c.token == token)
+                        conn.execute(update(leases).where(*mine).values(until=until))
+                    else:
+                        mine = (table.c.id == row, table.c.lease_token == token)
+                        conn.execute(update(table).where(*mine).values(lease_until=until, wake_at=until))
+        except SQLAlchemyError:
+            return  # the database is away: the next heartbeat tries again, and a lost lease is noticed at settling
+
+
+def take(engine: Engine, name: str, now: datetime, lease: float) -> tuple[str, str] | None:
+    """Take the lease if it is free or ran out: (token, the note its last holder left). None: taken."""
+    token = secrets.token_hex(16)
+    until = now + timedelta(seconds=lease)
+    with engine.begin() as conn:
+        statement = upsert(conn, leases).values(name=name, token=token, until=until)
+        taken = conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["name"], set_={"token": token, "until": until}, where=leases.c.until <= now
+            ).returning(leases.c.note)
+        ).one_or_none()
+    return None if taken is None else (token, taken.note)
+
+
+def give_back(engine: Engine, name: str, token: str, now: datetime, note: str = "") -> None:
+    """Free the lease, if it is still ours, and leave `note` for the next holder; without one the row goes too."""
+    mine = (leases.c.name == name, leases.c.token == token)
+    freed = (
+        update(leases).where(*mine).values(token=None, until=now, note=note) if note else delete(leases).where(*mine)
+    )
+    with engine.begin() as conn:
+        conn.execute(freed)
