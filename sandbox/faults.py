@@ -120,9 +120,9 @@ class Faults:
         """A fault from its JSON form; ValueError when it makes no sense."""
         try:
             # Decimals as floats: they are settings such as seconds and probabilities
-            plain = {k: float(v) if isinstance(v, Decimal) else v for k, v in body.items()}
+            plain: dict[str, Any] = {k: float(v) if isinstance(v, Decimal) else v for k, v in body.items()}
             fault = Fault(**{k: v for k, v in plain.items() if k not in ("id", "fired")})
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise ValueError(str(error)) from error
         fault.match = {k: v for k, v in (fault.match or {}).items() if v is not None}
         if fault.kind not in KINDS:
