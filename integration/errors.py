@@ -3,6 +3,7 @@
     Crm1cError
     ├── Transient          the cause passes by itself: retried by policy, then parked as `exhausted`
     │   ├── Ambiguous      outcome unknown: the next try finds before it creates; parked as `unknown`
+    │   │   └── Doubt      still searching for what may have been created: not yet found, not yet created again
     │   ├── Held           the system's circuit is open or its queue held: waits, costs no attempt
     │   └── Busy           another worker holds the record or every session: waits, costs no attempt
     ├── Permanent
@@ -39,6 +40,7 @@ class Crm1cError(Exception):
     ) -> None:
         self.reason = reason or (inspect.getdoc(type(self)) or "").partition("\n")[0]
         self.system, self.detail, self.retry_after, self.hold = system, detail, retry_after, hold
+        self.about = ""  # what was being created when the answer was lost (flows.once)
         super().__init__(self.reason)
 
 
@@ -52,6 +54,10 @@ class Ambiguous(Transient):
     """Ответ потерян: неизвестно, выполнен ли запрос. Сначала найдём, потом решим; делать ничего не нужно."""
 
     kind = "unknown"
+
+
+class Doubt(Ambiguous):
+    """Ответ 1С был потерян: ищем, создан ли документ, и пока не создаём второй. Делать ничего не нужно."""
 
 
 class Held(Transient):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from integration.settings import Settings
-from integration.work import Duty, Event, Link, Outcome, Owed, Wait
+from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
 from mappers.dialect import AccountingDialect, CrmDialect, Talk
 
 T = TypeVar("T")
@@ -62,15 +62,30 @@ class Store(Protocol):
 
     def claim_duty(self, duty_id: str) -> Duty | Wait | None: ...
 
-    def settle_event(self, event: Event, outcome: Outcome) -> None: ...
+    def settle(self, work: Duty | Event, outcome: Outcome) -> None: ...
 
-    def settle_duty(self, duty: Duty, outcome: Outcome) -> None: ...
+    def put_off(
+        self,
+        work: Duty | Event,
+        delay: float,
+        error: BaseException,
+        *,
+        attempt: bool,
+        doubt: str = "",
+        waits_for: str = "",
+    ) -> None: ...
 
-    def put_off(self, work: Duty | Event, delay: float, error: Exception, *, attempt: bool, doubt: bool) -> None: ...
+    def park(self, work: Duty | Event, kind: str, error: BaseException, owes: Sequence[Owed] = ()) -> None: ...
 
-    def park(self, work: Duty | Event, kind: str, error: Exception, owes: Sequence[Owed] = ()) -> None: ...
+    def keeping(self, work: Duty | Event) -> AbstractContextManager[None]:
+        """Keep the claim alive while the block runs."""
+        ...
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def receive(
+        self, arrivals: Sequence[Arrival], raw: bytes, headers: Mapping[str, str], trace: str
+    ) -> tuple[list[str], int]: ...
+
+    def lock(self, name: str, patience: float = 10.0) -> AbstractContextManager[None]:
         """One holder at a time across all workers; `Busy` when it stays taken. Renewed while held."""
         ...
 

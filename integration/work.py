@@ -50,7 +50,8 @@ class Event:
 class Duty:
     """One piece of work owed (a row of the outbox), claimed by the worker that holds `token`.
 
-    `doubt_at`: when a create of this duty lost its answer; until the doubt is settled nothing is created again.
+    `doubt`: what this duty tried to create when the answer was lost, and `doubt_at` when: it is only searched for
+    until the doubt is old enough (settings: delivery.doubt).
     """
 
     id: str
@@ -62,6 +63,7 @@ class Duty:
     attempts: int = 0
     deaths: int = 0
     token: str = ""
+    doubt: str = ""
     doubt_at: datetime | None = None
     created_at: datetime | None = None
 
@@ -80,12 +82,30 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A CRM record ⇄ a 1C object. `agreed` is the last state both sides agreed on, JSON-able."""
+
+    crm: str
+    entity: str
+    record_id: str
+    base: str
+    kind: str
+    ref_key: str
+    key: str = ""
+    state: str = ""
+    version: str = ""
+    crm_version: str = ""
+    agreed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a flow came to. Nothing to do is an answer."""
+    """What a flow came to. Nothing to do is an answer. `links` and `owes` are written with the settling, or not."""
 
     kind: Literal["done", "unchanged", "skipped"]
     text: str = ""
     owes: tuple[Owed, ...] = ()
+    links: tuple[Link, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,23 +122,6 @@ class Arrival:
     webhook_id: str = ""
     tail: str = ""
     problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A CRM record ⇄ a 1C object. `agreed` is the last state both sides agreed on, JSON-able."""
-
-    crm: str
-    entity: str
-    record_id: str
-    base: str
-    kind: str
-    ref_key: str
-    key: str = ""
-    state: str = ""
-    version: str = ""
-    crm_version: str = ""
-    agreed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,7 @@ def as_duty(row: Row[Any]) -> Duty:
         attempts=row.attempts,
         deaths=row.deaths,
         token=row.lease_token,
+        doubt=row.doubt or "",
         doubt_at=row.doubt_at,
         created_at=row.created_at,
     )

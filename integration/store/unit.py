@@ -150,6 +150,8 @@ class SqlStore:
             values["result"] = json.dumps(dict(outcome.result), ensure_ascii=False) if outcome.result else None
         with self.unit("settle") as unit:
             if self._change(unit.conn, work, values | boxes.RELEASED | {"settled_at": unit.now}):
+                for link in outcome.links:
+                    unit.links.bind(link)
                 unit.owe(*outcome.owes, cause=work)
 
     def put_off(
@@ -159,10 +161,10 @@ class SqlStore:
         error: BaseException,
         *,
         attempt: bool,
-        doubt: bool = False,
+        doubt: str = "",
         waits_for: str = "",
     ) -> None:
-        """Due again after `delay` seconds; `attempt`: this one counts; `doubt`: a create lost its answer just now.
+        """Due again after `delay` seconds; `attempt`: this one counts; `doubt`: what a create lost the answer of.
 
         `waits_for`: a held system; the row is called when that system answers again, or by the sweep after `delay`.
         """
@@ -179,15 +181,10 @@ class SqlStore:
             values["attempts"] = work.attempts + attempt
             if isinstance(work, Duty):
                 values["waits_for"] = waits_for or None
-                if doubt and work.doubt_at is None:
-                    values["doubt_at"] = unit.now
+                if doubt:
+                    values |= {"doubt": doubt, "doubt_at": unit.now}
             if self._change(unit.conn, work, values) and by_call:
                 unit.calls.append((*_queue_of(work), work.id, delay))
-
-    def settle_doubt(self, duty: Duty) -> None:
-        """The doubt about a create is over: it was found, or it surely did not happen."""
-        with self.unit("doubt settled") as unit:
-            boxes.change_held(unit.conn, duty, {"doubt_at": None})
 
     def park(self, work: Duty | Event, kind: str, error: BaseException, owes: Sequence[Owed] = ()) -> None:
         """Stop here until a person replays it; `owes`: whom to tell."""
