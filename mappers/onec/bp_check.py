@@ -1,0 +1,152 @@
+"""Бухгалтерия 3.0: what the doctor asks of a base, and its $metadata (contract ONEC-ODATA, sections 1, 6 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from datetime import date
+from typing import Any
+
+from mappers.dialect import Call, Fault, Finding, Reply, Talk
+from mappers.onec.bp_base import (
+    ENUMS,
+    INVOICE,
+    NEEDED_FIELDS,
+    NEEDED_MEMBERS,
+    NEEDED_REFERENCES,
+    PAYMENT,
+    PAYMENT_ROWS,
+    ROW_FIELDS,
+    ROW_REFERENCES,
+    SECTIONS,
+    SETS,
+    VAT_MEMBERS,
+)
+from mappers.onec.bp_catalogs import Catalogs
+from mappers.onec.bp_invoice import Invoices
+from mappers.onec.csdl import reduced
+from mappers.onec.learned import Learned
+from mappers.onec.odata import calling
+from mappers.onec.refusals import answer, checked, garbled
+
+
+class Checks(Catalogs, Invoices):
+    """Talks about the base itself."""
+
+    def read_model(self) -> Talk[dict[str, Any]]:
+        """$metadata (XML alone, up to 17 MB and 36 s), reduced to the sets and enumerations of this mapping."""
+        call = Call("1c: read metadata", "GET", "$metadata", headers={"Accept": "application/xml"}, repeatable=True)
+        reply = yield call
+        checked(call, reply)
+        try:
+            return reduced(reply.body, SETS, ENUMS)
+        except ValueError as error:
+            raise garbled(call, reply) from error
+
+    def learn(self, model: Mapping[str, Any]) -> None:
+        """Take a reduced model: which fields and enumeration members this base has."""
+        self.model = Learned(model)
+
+    def lacking(self) -> list[str]:
+        """What the mapping, and the configured defaults, need and the learned model lacks."""
+        model = self.model
+        absent = model.lacking(NEEDED_FIELDS, NEEDED_REFERENCES, NEEDED_MEMBERS)
+        if model.published(INVOICE):
+            if not any(model.published(f"{INVOICE}_{section}") for section in SECTIONS):
+                absent.append(f"{INVOICE}.{SECTIONS[0]}")
+            else:
+                lacking = model.lacking({self.rows: ROW_FIELDS}, {self.rows: ROW_REFERENCES}, {})
+                absent += [name.replace(self.rows, f"{INVOICE}.{self.section}", 1) for name in lacking]
+        if model.published(PAYMENT) and not any(
+            model.has_reference(PAYMENT_ROWS, name) for name in ("СчетНаОплату", "Сделка")
+        ):
+            absent.append(f"{PAYMENT}.РасшифровкаПлатежа.СчетНаОплату_Key")
+        known = {name: fields for name, fields in self.default_fields().items() if name in SETS}
+        absent += [name for name in model.lacking(known, {}, {}) if name not in absent]
+        return absent
+
+    def check(self, today: date | None = None) -> Talk[list[Finding]]:
+        """One finding a question, in Russian. `today` (1C's zone) decides which VAT rate must be there."""
+        day = today or self.today
+        findings: list[Finding] = []
+        reached = yield from _guarded(self._reach(), findings, "1С не отвечает как надо")
+        if not reached:
+            return findings
+        if not self.model.known:
+            model = yield from _guarded(self.read_model(), findings, "метаданные 1С не прочитаны")
+            if model:
+                self.learn(model)
+        if self.model.known:
+            findings += self._model_findings(day)
+        own = yield from _guarded(self.organisation(), findings, "своя организация не проверена")
+        if own is not None:
+            findings.append(Finding("ok", f"своя организация: {own.name}"))
+        elif not any(f.level == "FAIL" and f.what.startswith("своя организация") for f in findings):
+            findings.append(
+                Finding("FAIL", f"организации с ИНН {self.inn} нет в этой базе", "проверьте organisation в [onec.…]")
+            )
+        money = yield from _guarded(self.currency("RUB"), findings, "валюта не проверена")
+        if money is not None:
+            findings.append(Finding("ok", f"валюта RUB: {money.name}"))
+        elif not any(f.what.startswith("валюта не") for f in findings):
+            findings.append(Finding("FAIL", "рубля (код 643) нет в Catalog_Валюты", "добавьте валюту из ОКВ"))
+        if self.configured_item and (item := (yield from _guarded(self.item(""), findings, "item"))) is not None:
+            findings.append(Finding("ok", f"номенклатура строк счёта: {item.name}"))
+        if self.sample_invoice and (yield from _guarded(self.sample(), findings, "sample_invoice")):
+            findings.append(Finding("ok", f"счёт-образец: {self.sample_invoice}"))
+        return findings
+
+    def _reach(self) -> Talk[list[Finding]]:
+        call = calling("1c: service document", "")
+        call = Call(call.step, call.method, call.path, call.query, headers={**call.headers, "IBSession": "start"},
+                    repeatable=True)  # fmt: skip
+        reply: Reply = yield call
+        answer(call, reply)
+        found = [Finding("ok", "1С отвечает, логин принят")]
+        if "ibsession" in reply.headers.get("set-cookie", "").lower():
+            found.append(Finding("ok", "1С держит сеанс между запросами (IBSession)"))
+        else:
+            found.append(
+                Finding(
+                    "warn",
+                    "1С не отдаёт cookie ibsession: каждый запрос может открывать новый сеанс",
+                    'в default.vrd: <standardOdata reuseSessions="autouse" …/>, платформа 8.3.9 или новее',
+                )
+            )
+        return found
+
+    def _model_findings(self, day: date | None) -> list[Finding]:
+        absent = self.lacking()
+        findings = [
+            Finding("FAIL", f"в 1С не хватает: {name}", "добавьте в состав OData или обновите конфигурацию")
+            for name in absent
+        ]
+        if not absent:
+            findings.append(Finding("ok", "метаданные: все нужные объекты и реквизиты есть"))
+        if day is not None:
+            member = VAT_MEMBERS[usual_rate(day)]
+            if self.model.member("СтавкиНДС", member):
+                findings.append(Finding("ok", f"ставка НДС на {day:%d.%m.%Y}: {member}"))
+            else:
+                findings.append(
+                    Finding("FAIL", f"ставки {member} на {day:%d.%m.%Y} нет в этой базе", "обновите релиз Бухгалтерии")
+                )
+        return findings
+
+
+def usual_rate(day: date) -> str:
+    """The base VAT rate of a date of shipment (FORMATS, section 5: law 425-ФЗ)."""
+    if day < date(2019, 1, 1):
+        return "18"
+    return "20" if day < date(2026, 1, 1) else "22"
+
+
+def _guarded(talk: Generator[Call, Reply, Any], findings: list[Finding], what: str) -> Talk[Any]:
+    """A question of the doctor: a refusal becomes a finding, so that the other questions are still asked."""
+    try:
+        value = yield from talk
+    except Fault as fault:
+        findings.append(Finding("FAIL", f"{what}: {fault.reason}"))
+        return None
+    if isinstance(value, list):
+        findings += [finding for finding in value if isinstance(finding, Finding)]
+    return value
