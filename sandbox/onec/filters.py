@@ -29,7 +29,7 @@ PARTS = {"year": (0, 4), "month": (5, 7), "day": (8, 10), "hour": (11, 13), "min
 
 @dataclass(frozen=True)
 class Hint:
-    """What every hit satisfies. ``op``: eq, has (contains), ge, le. ``target``: of a navigation, set and field there."""
+    """What every hit satisfies. ``op``: eq, has (contains), ge, le. ``target``: of a navigation, its set and field."""
 
     op: str
     path: str

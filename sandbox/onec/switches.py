@@ -1,6 +1,7 @@
 """Switches: where sources disagree, where releases differ, and what can be made to go wrong for good.
 
-They are given to ``OneC(…)`` by name, or to ``POST /_sandbox/switches`` as JSON; a temporary fault is ``sandbox.faults``'s.
+They are given to ``OneC(…)`` by name, or to ``POST /_sandbox/switches`` as JSON. What goes wrong for a while is a
+fault (``sandbox.faults``).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Switches:
     def changed(self, body: dict[str, Any]) -> Switches:
         """These switches with some set; ValueError when one is unknown or of a wrong type."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
-        made = {}
+        made: dict[str, Any] = {}
         for name, given in body.items():
             if name not in known:
                 raise ValueError(f"{name}: no such switch; there are {', '.join(known)}")
