@@ -19,6 +19,8 @@ from tests.servers.process import Server
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 
+pytest_plugins = ["tests.servers.pytest_celery_local"]
+
 S = TypeVar("S", bound=Server)
 
 NAMES = frozenset({"postgres", "rabbitmq", "redis_server"})
@@ -60,11 +62,6 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 def redis_server() -> Iterator[Redis]:
     """A private Redis on noeviction that keeps nothing over a restart: `.url`, `.stop/.start/.kill`."""
     yield from _serve(Redis, "redis_server")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "servers: needs a private PostgreSQL, RabbitMQ or Redis")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m picks

@@ -48,10 +48,10 @@ def main() -> None:
                 folders.add(rest)
             elif verb == "removed":
                 folders.discard(rest)
-    for pid, start in groups.items():
-        if started(pid) == start:
+    for group, start in groups.items():
+        if started(group) == start:
             with contextlib.suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

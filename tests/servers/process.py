@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.servers import guard
 from tests.servers.wait import until
@@ -92,7 +92,7 @@ class Server:
         except AssertionError as error:
             self.kill()
             raise RuntimeError(f"{error}\n{self.log_tail()}") from None
-        if not self.running:
+        if self._process.poll() is not None:
             raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{self.log_tail()}")
         return self
 
@@ -157,7 +157,7 @@ class Server:
 
     def run(self, argv: Sequence[str], env: Mapping[str, str], timeout: float = 60.0) -> str:
         """Run a program to its end as the server's user; its output, or RuntimeError with it."""
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             argv, env=env, cwd=self.folder, timeout=timeout, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             **self._identity(),
         )  # fmt: skip
@@ -176,7 +176,7 @@ class Server:
         _watch("group", f"{process.pid} {guard.started(process.pid)}")
         return process
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         if self.user is None:
             return {}
         entry = pwd.getpwnam(self.user)
