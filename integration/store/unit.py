@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ from sqlalchemy import Connection, Engine, Table, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from integration.errors import Busy, Poison, Transient
-from integration.log import event_log
 from integration.steps import boundary
 from integration.store import boxes
 from integration.store.engine import READ
@@ -23,6 +23,8 @@ from integration.store.leases import Keeper, give_back, take
 from integration.store.links import SqlLinks
 from integration.store.schema import inbox, leases, outbox
 from integration.work import Arrival, Duty, Event, Outcome, Owed, Wait
+
+log = logging.getLogger("crm1c.store")
 
 Wake = Callable[[str, str, str, float], None]  # queue, kind of work, row id, seconds from now
 
@@ -199,7 +201,7 @@ class SqlStore:
     def _change(self, conn: Connection, work: Duty | Event, values: Mapping[str, Any]) -> bool:
         changed = boxes.change_held(conn, work, values)
         if not changed:
-            event_log.warning("lease lost: another worker took the row over", extra={"row": work.id})
+            log.warning("lease lost: another worker took the row over", extra={"row": work.id})
         return changed
 
     # -- sweeping -------------------------------------------------------------------------------------------------
