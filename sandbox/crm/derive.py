@@ -55,7 +55,8 @@ class Derive:
     def _opportunity(self, draft: Record, values: dict[str, Any], new: bool) -> None:
         chances: dict[str, int] = self._meta.fields["Opportunity"]["stage"].get("probabilityMap") or {}
         stage = draft.get("stage")
-        if (new or "stage" in values) and values.get("probability") is None and stage in chances:
+        moved = new or ("stage" in values and stage != draft.get("lastStage"))
+        if moved and values.get("probability") is None and stage in chances:
             draft["probability"] = chances[stage]
         if new or chances.get(str(stage), 1) > 0:  # a lost deal keeps the stage at which it was lost
             draft["lastStage"] = stage
