@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
@@ -65,7 +65,7 @@ class Letter:
     parsed: EmailMessage = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parsed = cast(EmailMessage, email.message_from_bytes(self.raw, policy=email.policy.default))
+        self.parsed = email.message_from_bytes(self.raw, policy=email.policy.default)
 
     def told(self) -> dict[str, Any]:
         """JSON form: envelope, headers, both texts, attachments by name, type, size and digest."""
@@ -138,6 +138,8 @@ class Mail:
 
     def add_fault(self, body: dict[str, Any]) -> int:
         """A fault from its JSON form (see :class:`MailFault`); ValueError when it makes no sense."""
+        if not isinstance(body, dict):
+            raise ValueError("a JSON object is expected")  # noqa: TRY004 – the face answers ValueError with 400
         try:
             fault = MailFault(**{k: v for k, v in body.items() if k not in ("id", "fired")})
             re.compile(fault.to or "")
@@ -209,7 +211,7 @@ class Mail:
         recipients = [str(r) for r in envelope.rcpt_tos]
         slow = self._draw("data", recipients, ("latency",))
         if slow is not None:
-            await asyncio.sleep(slow.seconds)
+            await asyncio.sleep(float(slow.seconds))
         refusal = self._reply(server, "data", recipients)
         if refusal:
             return refusal
@@ -258,5 +260,6 @@ class Mail:
 
 
 def _hang_up(server: SMTP) -> None:
-    if server.transport is not None:
-        server.transport.abort()
+    transport: Any = server.transport
+    if transport is not None:
+        transport.abort()

@@ -49,9 +49,7 @@ def suggestion(company: Company) -> dict[str, Any]:
         data["fio"] = {"surname": last, "name": first, "patronymic": middle, "gender": None}
     else:
         data["management"] = {"name": c.head, "post": c.post.upper(), "disqualified": None} if c.head else None
-        data["branch_type"], data["branch_count"] = (
-            ("BRANCH", 0) if c.branch else ("MAIN", 2 if c.inn[:2] == "77" else 0)
-        )
+        data["branch_type"], data["branch_count"] = ("BRANCH", 0) if c.branch else ("MAIN", 0)
     return {"value": c.short, "unrestricted_value": c.short, "data": data}
 
 
@@ -72,7 +70,9 @@ class Registry:
     def __init__(self, *, token: str = TOKEN) -> None:
         self._token = token
         self._lock = threading.Lock()
-        self.reset()
+        self._companies = list(COMPANIES)
+        self._searches: dict[str, tuple[int, list[dict[str, Any]]]] = {}
+        self._captcha, self._waits = False, 1
 
     def wsgi(self) -> WSGIApplication:
         return Sandbox(self, self)
@@ -156,7 +156,7 @@ class Registry:
 
     def switches(self, body: Any | None) -> dict[str, Any]:
         """``captcha``: ЕГРЮЛ demands one. ``waits``: how often a result says ``wait`` first."""
-        body = body or {}
+        body = dict(body or {})
         if set(body) - {"captcha", "waits"}:
             raise ValueError("only captcha, waits")
         self._captcha = bool(body.get("captcha", self._captcha))
@@ -165,6 +165,6 @@ class Registry:
 
     def reset(self) -> dict[str, str]:
         self._companies = list(COMPANIES)
-        self._searches: dict[str, tuple[int, list[dict[str, Any]]]] = {}
+        self._searches.clear()
         self._captcha, self._waits = False, 1
         return {"status": "ok"}
