@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from integration.retry import Policy
 from integration.settings import Settings
 from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
 from mappers.dialect import AccountingDialect, CrmDialect, Talk
@@ -35,11 +36,17 @@ class Base(Remote[AccountingDialect], Protocol):
 
     def session(self) -> AbstractContextManager[None]: ...
 
+    def recall(self, what: str, find: Callable[[], T | None]) -> T | None:
+        """What `find` found within the last minutes, in this process; None is asked for again."""
+        ...
+
 
 class Links(Protocol):
     def find(self, crm: str, entity: str, record_id: str, base: str, kind: str) -> Link | None: ...
 
     def by_ref(self, base: str, kind: str, ref_key: str) -> list[Link]: ...
+
+    def of_record(self, crm: str, entity: str, record_id: str) -> list[Link]: ...
 
     def bind(self, link: Link) -> None:
         """Write the link, or bring the standing one to this state."""
@@ -105,6 +112,7 @@ class Services:
     """Everything a flow may reach."""
 
     settings: Settings
+    policies: Mapping[str, Policy]
     store: Store
     crms: Mapping[str, Remote[CrmDialect]]
     bases: Mapping[str, Base]

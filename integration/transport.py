@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
 
 from integration.errors import Ambiguous, Crm1cError, Misconfigured, Transient, from_fault
-from integration.log import current_trace
+from integration.log import trace
 from integration.steps import boundary
 from mappers.dialect import Call, Dialect, Fault, Reply, Talk
 from mappers.wire import dump_json
@@ -27,6 +27,7 @@ T = TypeVar("T")
 D_co = TypeVar("D_co", bound=Dialect, covariant=True)
 log = logging.getLogger("crm1c.http")
 
+_REMEMBERED = 600.0  # seconds for which a found catalog object is believed
 _SESSION_REST = 15.0  # seconds after which a resting 1C session isn't trusted (a publication's default age is 20)
 
 
@@ -71,6 +72,7 @@ class System(Generic[D_co]):
         self._timeouts, self._slots, self._slot_wait = timeouts, slots, slot_wait
         self._slot_names = [f"session:{name}:{n}" for n in range(max_sessions)]
         self._local = threading.local()
+        self._known: dict[str, tuple[float, Any]] = {}
 
     @property
     def say(self) -> D_co:
@@ -100,6 +102,16 @@ class System(Generic[D_co]):
             finally:
                 leave(self._close())
 
+    def recall(self, what: str, find: Callable[[], T | None]) -> T | None:
+        """What `find` found within the last ten minutes, in this process; None is asked for again."""
+        known = self._known.get(what)
+        if known is not None and time.monotonic() - known[0] < _REMEMBERED:
+            return known[1]  # type: ignore[no-any-return]
+        found = find()
+        if found is not None:
+            self._known[what] = (time.monotonic(), found)
+        return found
+
     # -- one call ------------------------------------------------------------------------------------------------
 
     def _exchange(self, talk: Talk[T], call: Call) -> Call:
@@ -127,8 +139,8 @@ class System(Generic[D_co]):
     def _carry(self, call: Call) -> Reply:
         http = self._http()
         headers = {"Accept": "application/json", **self._dialect.credentials(), **call.headers}
-        if trace := current_trace():
-            headers["X-Correlation-Id"] = trace
+        if current := trace():
+            headers["X-Correlation-Id"] = current
         had_cookie = bool(http.cookies)
         opening = {} if had_cookie else dict(self._dialect.opening_headers())
         reply = self._send(http, call, headers | opening)

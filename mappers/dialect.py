@@ -123,6 +123,7 @@ class CrmDialect(Dialect, Protocol):
     """What every CRM dialect can say. Capabilities that a vendor lacks are absent from `capabilities`."""
 
     capabilities: frozenset[str]
+    kinds: Mapping[str, str]  # the vendor's entity → ours: "deal" or "account"
 
     def authentic(self, delivery: Delivery, secrets: Sequence[str], by_webhook: Mapping[str, str]) -> str | None:
         """The webhook's id when the signature fits a live secret (constant time), else None."""

@@ -38,6 +38,8 @@ class EspoCrm:
     Every talk raises `Fault` as `talk.refusal` has it; `options` is the table [crm.NAME] with secrets resolved.
     """
 
+    kinds: Mapping[str, str] = {"Opportunity": "deal", "Account": "account"}  # noqa: RUF012 – nobody changes it
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises ValueError naming the key that is wrong."""
         self.options = Options.of(options)

@@ -1,0 +1,1 @@
+"""One file per verb: (services, command) → Outcome. Flows read as the sentence that describes them."""

@@ -1,0 +1,112 @@
+"""The manager's side: the deal shows what stands in 1C, and says in words when something needs a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from integration.errors import Conflict, Misconfigured
+from integration.services import Services
+from integration.work import Duty, Link, Outcome
+from mappers.canonical import DealState
+from mappers.dialect import Shown
+
+SYNC_STATUS_LIMIT = 255  # characters of the status field that `crm1c setup` makes
+
+
+def show_deal(services: Services, duty: Duty) -> Outcome:
+    """The duty "show_deal": number, date, sum and link of the invoice into the deal's fields and its stream."""
+    crm_name, deal_id = duty.payload["crm"], duty.payload["deal"]
+    crm = services.crms[crm_name]
+    link = _invoice_link(services, crm_name, deal_id)
+    if link is None:
+        return Outcome("skipped", "По сделке нет счёта")
+    deal = crm.ask(crm.say.deal(deal_id))
+    if deal is None:
+        return Outcome("skipped", "Сделка удалена в CRM")
+    agreed = link.agreed
+    day = datetime.fromisoformat(agreed["date"]).date()
+    ready = link.state == "posted"
+    named = f"Счёт № {agreed['number']} от {day:%d.%m.%Y}"
+    status = f"{named} выставлен" if ready else f"{named} записан, но ещё не проведён"
+    state = DealState(
+        invoice_number=agreed["number"],
+        invoice_date=day,
+        invoice_url=agreed["url"],
+        invoice_total=Decimal(agreed["total"]),
+        ref_key=link.ref_key,
+        payment_status="issued" if ready else None,
+        sync_status=status,
+        currency=agreed["currency"],
+    )
+    shown = crm.ask(crm.say.show_deal(deal, state))
+    if ready:
+        text = (
+            f"{named} на {_money(agreed['total'])} {agreed['currency']} создан и проведён в 1С. {agreed['url']}".strip()
+        )
+        crm.ask(crm.say.note(deal_id, text))
+    told = _ignored(services, crm_name, shown)
+    return Outcome(
+        "done" if shown.written else "unchanged",
+        f"{named} показан в CRM{told}",
+        links=(replace(link, crm_version=shown.version),),
+    )
+
+
+def tell_deal(services: Services, duty: Duty) -> Outcome:
+    """The duty "tell_deal": why there is no invoice, where the manager sees it: a status field and a stream note."""
+    crm_name, deal_id, reason = duty.payload["crm"], duty.payload["deal"], duty.payload["reason"]
+    crm = services.crms[crm_name]
+    deal = crm.ask(crm.say.deal(deal_id))
+    if deal is None:
+        return Outcome("skipped", "Сделка удалена в CRM")
+    link = _invoice_link(services, crm_name, deal_id)
+    if link is not None and link.state == "posted" and not duty.payload.get("standing"):
+        return Outcome("skipped", "Счёт тем временем создан")
+    text = _why_not(link, reason)
+    short = text if len(text) <= SYNC_STATUS_LIMIT else text[: SYNC_STATUS_LIMIT - 1] + "…"
+    try:
+        shown = crm.ask(crm.say.show_deal(deal, DealState(sync_status=short)))
+        told = _ignored(services, crm_name, shown)
+    except (Conflict, Misconfigured) as error:  # the status field is a convenience: the note must still be written
+        told = f"; поле статуса не записано: {error.reason}"
+    crm.ask(crm.say.note(deal_id, text))
+    return Outcome("done", f"Менеджеру сказано: {text}{told}")
+
+
+def _invoice_link(services: Services, crm: str, deal_id: str) -> Link | None:
+    with services.store.unit("look for link") as unit:
+        links = [link for link in unit.links.of_record(crm, "deal", deal_id) if link.kind == "invoice"]
+    return links[0] if links else None
+
+
+def _why_not(link: Link | None, reason: str) -> str:
+    """The sentence for the manager: what did not happen, and why."""
+    if link is None:
+        what = "Счёт не создан"
+    elif link.state == "written":
+        what = f"Счёт № {link.agreed['number']} записан в 1С, но не проведён"
+    else:
+        what = f"Счёт № {link.agreed['number']} не обновлён"
+    lowered = reason[:1].lower() + reason[1:] if reason[1:2].islower() or reason[1:2] == " " else reason
+    return f"{what}: {lowered}"
+
+
+def _ignored(services: Services, crm: str, shown: Shown) -> str:
+    """What the CRM did not take, in words. Raises Misconfigured for a field that the administrator named himself."""
+    named = services.settings.crm[crm].explicit_fields
+    lacking = [field for field in shown.ignored if field in named]
+    if lacking:
+        raise Misconfigured(
+            f"В CRM не записались поля: {', '.join(lacking)}. Проверьте их названия в [crm.{crm}.fields] "
+            f"или создайте их: crm1c setup {crm}.",
+            system=f"crm:{crm}",
+        )
+    unsaid = [*shown.ignored, *shown.problems]
+    return f" (без полей: {', '.join(unsaid)})" if unsaid else ""
+
+
+def _money(amount: str) -> str:
+    """1234567.5 → «1 234 567,50», with no-break spaces."""
+    return f"{Decimal(amount):,.2f}".replace(",", "\u00a0").replace(".", ",")

@@ -1,0 +1,91 @@
+"""Carrying work out: claim, run the flow, settle; or decide by the one retry policy what becomes of a failure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from integration.errors import Ambiguous, Busy, Crm1cError, Doubt, Held
+from integration.flows.accept import accept
+from integration.flows.deal import show_deal, tell_deal
+from integration.flows.invoice import invoice
+from integration.log import correlated
+from integration.retry import POLICIES, Again, decide
+from integration.services import Services
+from integration.work import Duty, Event, Outcome, Owed, Wait
+
+log = logging.getLogger("crm1c.work")
+
+Flow = Callable[[Services, Duty], Outcome]
+
+# What can be owed. A new kind of duty is one line here.
+FLOWS: Mapping[str, Flow] = {"invoice": invoice, "show_deal": show_deal, "tell_deal": tell_deal}
+
+
+def perform_event(services: Services, event_id: str) -> Wait | None:
+    """Route one event. Wait: it cannot be taken yet, come back then."""
+    claimed = services.store.claim_event(event_id)
+    if claimed is None or isinstance(claimed, Wait):
+        return claimed
+    _carry_out(services, claimed, lambda: accept(services, claimed))
+    return None
+
+
+def perform_duty(services: Services, duty_id: str) -> Wait | None:
+    """Carry one duty out. Wait: it cannot be taken yet, come back then."""
+    claimed = services.store.claim_duty(duty_id)
+    if claimed is None or isinstance(claimed, Wait):
+        return claimed
+    _carry_out(services, claimed, lambda: FLOWS[claimed.kind](services, claimed))
+    return None
+
+
+def _carry_out(services: Services, work: Duty | Event, flow: Callable[[], Outcome]) -> None:
+    with correlated(work.trace), services.store.keeping(work):
+        try:
+            outcome = flow()
+        except Exception as error:
+            _failed(services, work, error)
+            return
+        services.store.settle(work, outcome)
+        log.info("%s: %s", outcome.kind, outcome.text, extra=_names(work))
+
+
+def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
+    """Busy and held cost no attempt; the rest is the retry policy's decision."""
+    store, luck = services.store, services.luck()
+    system = getattr(error, "system", "") or (work.system if isinstance(work, Duty) else "")
+    if isinstance(error, Busy):
+        store.put_off(work, 0.5 + luck, error, attempt=False)
+        return
+    if isinstance(error, Held) or (isinstance(error, Crm1cError) and error.hold):
+        pause = getattr(error, "retry_after", None) or services.settings.delivery.hold_first
+        log.warning("waits for %s: %s", error.system, error, extra=_names(work))
+        store.put_off(work, pause, error, attempt=False, waits_for=error.system)
+        return
+    policy = services.policies.get(system.partition(":")[0], POLICIES["crm"])
+    verdict = decide(error, work.attempts + 1, policy, luck)
+    if isinstance(verdict, Again):
+        doubt = error.about or "call" if isinstance(error, Ambiguous) and not isinstance(error, Doubt) else ""
+        log.warning("again in %.1f s: %s", verdict.delay, error, extra=_names(work))
+        store.put_off(work, verdict.delay, error, attempt=True, doubt=doubt)
+        return
+    bug = error if verdict.kind == "bug" else None
+    log.error("parked as %s: %s", verdict.kind, error, exc_info=bug, extra=_names(work))
+    store.park(work, verdict.kind, error, owes=_told(work, error, bug=bug is not None))
+
+
+def _told(work: Duty | Event, error: Exception, *, bug: bool) -> tuple[Owed, ...]:
+    """Whom to tell that work was parked: the manager of the deal, when it was about one."""
+    if not (isinstance(work, Duty) and work.kind == "invoice"):
+        return ()
+    crm, deal = work.payload["crm"], work.payload["deal"]
+    reason = "Внутренняя ошибка crm1c. Администратор увидит её в журнале событий." if bug else str(error)
+    payload = {"crm": crm, "deal": deal, "reason": reason}
+    return (Owed("tell_deal", f"crm:{crm}", work.key, payload),)
+
+
+def _names(work: Duty | Event) -> dict[str, str]:
+    if isinstance(work, Duty):
+        return {"duty": work.id, "kind": work.kind, "key": work.key}
+    return {"event": work.id, "kind": f"{work.entity}.{work.event}", "key": work.record_id}

@@ -1,0 +1,53 @@
+"""The poll: what webhooks lost comes this way (a CRM gives up after half an hour, and tells nothing of silent changes)."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from integration.flows.accept import POLLED
+from integration.flows.origin import starts
+from integration.services import Services
+from integration.work import Arrival, new_id
+from mappers.canonical import Deal
+
+
+def poll(services: Services, crm_name: str) -> int:
+    """Read the deals changed since the watermark, minus an overlap; each that is news becomes an event. Returns how
+    many. The watermark is the CRM's own latest modifiedAt, and moves after each page is committed."""
+    crm, table = services.crms[crm_name], services.settings.crm[crm_name]
+    mark = f"poll:{crm_name}"
+    kept = services.store.watermark(mark)
+    since = datetime.fromisoformat(kept) if kept else _beginning(services, table.since)
+    since -= timedelta(seconds=table.poll_overlap)
+    latest, offset, found, more = since, 0, 0, True
+    while more:
+        deals, more = crm.ask(crm.say.changed_deals(since, offset))
+        offset += len(deals)
+        arrivals = [_arrival(crm_name, deal) for deal in deals if _is_news(services, crm_name, deal)]
+        if arrivals:
+            due, _parked = services.store.receive(arrivals, b"", {}, new_id())
+            found += len(due)
+        latest = max([latest, *(deal.modified_at for deal in deals)])
+        more = more and bool(deals)
+    if latest > since:
+        services.store.set_watermark(mark, latest.isoformat())
+    return found
+
+
+def _beginning(services: Services, since: date | None) -> datetime:
+    day = starts(services, since)
+    return datetime.combine(day, time(), services.settings.schedule.timezone).astimezone(UTC)
+
+
+def _is_news(services: Services, crm: str, deal: Deal) -> bool:
+    """A deal in the invoice stage without an invoice, or one whose version is not the one we last saw or wrote."""
+    with services.store.unit("look for link") as unit:
+        links = [link for link in unit.links.of_record(crm, "deal", deal.id) if link.kind == "invoice"]
+    if not links:
+        return deal.stage == services.settings.invoicing.crm_stage
+    return all(link.crm_version != deal.version for link in links)
+
+
+def _arrival(crm: str, deal: Deal) -> Arrival:
+    """Each version of a deal arrives once, however often the overlap shows it."""
+    return Arrival(crm, "deal", POLLED, deal.id, b"{}", event_id=f"poll:{deal.id}:{deal.version or deal.modified_at}")
