@@ -6,12 +6,13 @@ import threading
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sandbox.onec.errors import ODataError, internal, no_entity, no_instance
 from sandbox.onec.exchange import Exchange
-from sandbox.onec.schema import EMPTY_DATE, UNDEFINED, Entity, Schema
+from sandbox.onec.schema import EMPTY_DATE, UNDEFINED, Entity, Field, Schema
 from sandbox.onec.store import Record, Store, Table
 from sandbox.onec.switches import SCHEMA_SWITCHES, Switches
 from sandbox.onec.tables import ALL, ENUMS
@@ -185,8 +186,9 @@ class Base:
             for name, bodies in objects.items():
                 try:
                     table = self.table(name)
-                    for body in bodies:
-                        check_names(table.entity, body)
+                    for given in bodies:
+                        check_names(table.entity, given)
+                        body = loosened(table.entity, given)
                         key = body.get("Ref_Key", "").lower()
                         old = table.records.get(key)
                         if old is None:
@@ -218,6 +220,24 @@ def check_names(entity: Entity, body: Mapping[str, Any]) -> None:
         unknown += [f"{section}.{n}" for row in body.get(section, ()) for n in row if n not in known]
     if unknown:
         raise ValueError(f"{entity.name} has no {', '.join(sorted(set(unknown)))}")
+
+
+def loosened(entity: Entity, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A seed's body with amounts that may be text turned into numbers."""
+
+    def amounts(known: Mapping[str, Field], values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: Decimal(value) if name in known and known[name].kind == "num" and isinstance(value, str) else value
+            for name, value in values.items()
+        }
+
+    try:
+        rows = {
+            name: [amounts(known, row) for row in body[name]] for name, known in entity.rows.items() if name in body
+        }
+        return amounts(entity.fields, body) | rows
+    except InvalidOperation as error:
+        raise ValueError(f"{entity.name}: an amount is no number") from error
 
 
 def adapted(entity: Entity, data: Mapping[str, Any]) -> dict[str, Any]:
