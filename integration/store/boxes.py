@@ -10,8 +10,9 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Table, and_, case, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,7 +20,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from integration.store.schema import deliveries, event_duties, inbox, outbox
 from integration.work import Arrival, Duty, Event, Owed, new_id
 
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
 ERROR_TEXT_LIMIT = 4000
+UNUSABLE = "Идентификатор не читается: слишком длинный или с недопустимыми знаками. Проверьте вебхук в системе."
 
 
 def upsert(conn: Connection, table: Table) -> Any:
@@ -27,21 +31,44 @@ def upsert(conn: Connection, table: Table) -> Any:
     return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
 
 
+def storable(text: str, limit: int) -> str:
+    """A text from outside as both databases take it: PostgreSQL knows no NUL, UTF-8 no lone surrogate."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:limit]
+
+
+def as_json(value: Mapping[str, Any]) -> str:
+    """JSON as the rows keep it: Russian stays readable."""
+    return json.dumps(dict(value), ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
 def put_delivery(
     conn: Connection, arrivals: Sequence[Arrival], raw: bytes, headers: Mapping[str, str], trace: str, now: datetime
 ) -> tuple[list[str], int]:
     """Write a webhook request whole, and its items as events. Returns the new due rows' ids and how many are parked;
     an item that merges into a row still due (or whose vendor id is known) is in neither."""
+    if not arrivals:
+        return [], 0
     delivery_id = new_id()
-    rows = [_event_row(arrival, delivery_id, trace, now) for arrival in arrivals]
+    rows = [_event_row(_fitting(arrival), delivery_id, trace, now) for arrival in arrivals]
+    rows.sort(key=lambda row: row["event_id"] or row["body_key"] or "")  # two deliveries never wait for each other
     statement = upsert(conn, inbox).on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
-    put = conn.execute(statement.values(rows)).all()
+    put = conn.execute(statement, rows).all()
     if put:
         first = arrivals[0]
-        values = {"id": delivery_id, "source": first.source, "tail": first.tail[:200], "received_at": now}
+        values = {"id": delivery_id, "source": first.source, "tail": storable(first.tail, 200), "received_at": now}
         conn.execute(insert(deliveries).values(**values, headers=json.dumps(dict(headers)), body=raw))
     due = [row.id for row in put if row.state == "due"]
     return due, len(put) - len(due)
+
+
+def _fitting(arrival: Arrival) -> Arrival:
+    """The arrival if its names fit the columns; else cut, and parked: a cut id would be another record's."""
+    names = {"entity": 64, "event": 128, "record_id": 64, "webhook_id": 64, "event_id": 128}
+    cut: dict[str, Any] = {name: storable(getattr(arrival, name), limit) for name, limit in names.items()}
+    tail = storable(arrival.tail, 200)
+    if all(getattr(arrival, name) == value for name, value in cut.items()):
+        return replace(arrival, tail=tail)
+    return replace(arrival, **(cut | {"event_id": "", "tail": tail, "problem": arrival.problem or UNUSABLE}))
 
 
 def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) -> dict[str, Any]:
@@ -57,7 +84,7 @@ def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) ->
         "event": arrival.event,
         "record_id": arrival.record_id,
         "webhook_id": arrival.webhook_id,
-        "tail": arrival.tail[:200],
+        "tail": arrival.tail,
         "body": arrival.body,
         "event_id": arrival.event_id or None,
         "body_key": None if arrival.event_id or parked else digest,
@@ -73,7 +100,8 @@ def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) ->
 
 
 def owe(conn: Connection, owed: Owed, cause: Duty | Event, now: datetime, grace: float) -> tuple[str, bool]:
-    """Write a duty down, or find the waiting one that takes it in. Returns its id and whether it is new."""
+    """Write a duty down, or find the waiting one that takes it in. Returns its id and whether it is to be called:
+    it is new, or now due earlier than it was."""
     due = now + timedelta(seconds=owed.delay)
     row = {
         "id": new_id(),
@@ -81,22 +109,25 @@ def owe(conn: Connection, owed: Owed, cause: Duty | Event, now: datetime, grace:
         "system": owed.system,
         "key": owed.key,
         "merge_key": owed.merge or None,
-        "payload": json.dumps(dict(owed.payload), ensure_ascii=False),
+        "payload": as_json(owed.payload),
         "state": "due",
         "due_at": due,
         "wake_at": due + timedelta(seconds=grace),
         "trace": cause.trace,
         "created_at": now,
     }
-    put = upsert(conn, outbox).on_conflict_do_nothing(index_elements=["merge_key"]).returning(outbox.c.id)
-    while True:
-        duty_id = conn.execute(put.values(**row)).scalar()
-        new = duty_id is not None
-        if not new:
-            duty_id = conn.execute(select(outbox.c.id).where(outbox.c.merge_key == owed.merge)).scalar()
-        if duty_id is not None:  # else it was claimed between the two statements: it merges no more, write anew
-            _bind_causes(conn, duty_id, cause)
-            return duty_id, new
+    put = upsert(conn, outbox).values(**row)
+    # The waiting row is written even when nothing in it changes: this locks it, so that it cannot be claimed and
+    # settled before the cause that it takes in is bound to it.
+    earlier = {name: case((new < outbox.c[name], new), else_=outbox.c[name]) for name, new in _times(put)}
+    put = put.on_conflict_do_update(index_elements=["merge_key"], set_=earlier)
+    duty_id, due_at = conn.execute(put.returning(outbox.c.id, outbox.c.due_at)).one()
+    _bind_causes(conn, duty_id, cause)
+    return duty_id, duty_id == row["id"] or due_at == due
+
+
+def _times(put: Any) -> list[tuple[str, Any]]:
+    return [(name, put.excluded[name]) for name in ("due_at", "wake_at")]
 
 
 def _bind_causes(conn: Connection, duty_id: str, cause: Duty | Event) -> None:
@@ -111,7 +142,7 @@ def _bind_causes(conn: Connection, duty_id: str, cause: Duty | Event) -> None:
     conn.execute(statement.on_conflict_do_nothing())
 
 
-def claim(conn: Connection, box: Table, row_id: str, now: datetime, lease: float) -> Row[Any] | None:
+def claim(conn: Connection, box: Table, row_id: str, now: datetime, lease: float) -> AnyRow | None:
     """Take the row if it is due, or if its holder's lease ran out (then `deaths` counts one more). None: not now."""
     until = now + timedelta(seconds=lease)
     values: dict[Any, Any] = {
@@ -140,13 +171,13 @@ def claim(conn: Connection, box: Table, row_id: str, now: datetime, lease: float
     ).one_or_none()
 
 
-def standing(conn: Connection, box: Table, row_id: str) -> Row[Any] | None:
+def standing(conn: Connection, box: Table, row_id: str) -> AnyRow | None:
     """Where a row stands that could not be claimed."""
     columns = (box.c.state, box.c.due_at, box.c.lease_until)
     return conn.execute(select(*columns).where(box.c.id == row_id)).one_or_none()
 
 
-def as_event(row: Row[Any]) -> Event:
+def as_event(row: AnyRow) -> Event:
     return Event(
         id=row.id,
         source=row.source,
@@ -164,7 +195,7 @@ def as_event(row: Row[Any]) -> Event:
     )
 
 
-def as_duty(row: Row[Any]) -> Duty:
+def as_duty(row: AnyRow) -> Duty:
     return Duty(
         id=row.id,
         kind=row.kind,
@@ -179,6 +210,13 @@ def as_duty(row: Row[Any]) -> Duty:
         doubt_at=row.doubt_at,
         created_at=row.created_at,
     )
+
+
+def hold(conn: Connection, work: Duty | Event) -> bool:
+    """Whether this worker still holds the row; if so nobody takes it over before the transaction ends."""
+    box = outbox if isinstance(work, Duty) else inbox
+    held = (box.c.id == work.id, box.c.lease_token == work.token, box.c.state == "running")
+    return conn.execute(select(box.c.id).where(*held).with_for_update()).one_or_none() is not None
 
 
 def change_held(conn: Connection, work: Duty | Event, values: Mapping[str, Any]) -> bool:
@@ -196,27 +234,6 @@ def failure(kind: str, error: BaseException) -> dict[str, Any]:
     detail = getattr(error, "detail", "") or ""
     return {
         "error_kind": kind,
-        "error": (str(error) or type(error).__name__)[:ERROR_TEXT_LIMIT],
-        "error_detail": detail[:ERROR_TEXT_LIMIT] or None,
+        "error": storable(str(error), ERROR_TEXT_LIMIT) or type(error).__name__,
+        "error_detail": storable(detail, ERROR_TEXT_LIMIT) or None,
     }
-
-
-def stale(conn: Connection, box: Table, now: datetime, limit: int) -> Sequence[Row[Any]]:
-    """Rows whose wake-up call is overdue, oldest first."""
-    kinds = (box.c.system, box.c.kind) if box is outbox else (literal("inbox"), literal("event"))
-    live = or_(box.c.state == "due", and_(box.c.state == "running", box.c.lease_until <= now))
-    return conn.execute(
-        select(box.c.id, box.c.wakes, *kinds)
-        .where(box.c.state.in_(("due", "running")), live, box.c.wake_at <= now)
-        .order_by(box.c.created_at, box.c.id)
-        .limit(limit)
-    ).all()
-
-
-def woken(conn: Connection, box: Table, rows: Sequence[Row[Any]], now: datetime, grace: float) -> None:
-    """The sweep called these: it calls again after a pause that doubles, up to half an hour, so that a long queue
-    isn't filled with calls for the same rows."""
-    for wakes in {row.wakes for row in rows}:
-        pause = timedelta(seconds=min(grace * 2.0**wakes, 1800))
-        ids = [row.id for row in rows if row.wakes == wakes]
-        conn.execute(update(box).where(box.c.id.in_(ids)).values(wake_at=now + pause, wakes=wakes + 1))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from integration.errors import Transient
 
 READ = {"crm1c_read": True}
 
@@ -41,3 +47,20 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get("crm1c_read")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """A database out of reach, or without a free connection, is a trouble that passes: Transient. Others are bugs."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeout) as error:
+        if isinstance(error, OperationalError | PoolTimeout) or error.connection_invalidated:
+            raise Transient(
+                "База данных crm1c недоступна. Повторим сами.",
+                system="database",
+                detail=str(getattr(error, "orig", error)),
+            ) from error
+        raise

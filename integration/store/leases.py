@@ -6,16 +6,21 @@ A lease that its holder no longer renews runs out by itself: a dead worker holds
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, Table, delete, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from integration.errors import Busy, Transient
+from integration.steps import boundary
 from integration.store.boxes import upsert
+from integration.store.engine import reaching
 from integration.store.schema import leases
 
 
@@ -41,6 +46,32 @@ class Keeper:
         finally:
             with self._guard:
                 self._held.pop(token, None)
+
+    @contextmanager
+    def holding(self, names: Sequence[str], patience: float) -> Iterator[tuple[str, Callable[[str], None]]]:
+        """Hold any one of the leases `names` while the block runs; yields the note its last holder left, and a call
+        that leaves one. Raises Busy when all stay taken for `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while (got := self._take_any(names)) is None:
+            if time.monotonic() >= deadline:
+                raise Busy(retry_after=1.0)
+            time.sleep(0.02 + random.random() * 0.03)  # noqa: S311 – spreads the crowd, keeps no secret
+        name, token, note = got
+        notes = [note]
+        boundary(f"lock {name}: taken")
+        try:
+            with self.keeping(leases, name, token):
+                yield note, notes.append
+        finally:
+            with suppress(Transient), reaching():  # out of reach: the lease runs out by itself
+                give_back(self._engine, name, token, self._now(), notes[-1])
+
+    def _take_any(self, names: Sequence[str]) -> tuple[str, str, str] | None:
+        with reaching():
+            for name in names:
+                if (got := take(self._engine, name, self._now(), self._lease)) is not None:
+                    return name, *got
+        return None
 
     def _renew_for_ever(self) -> None:
         pause = threading.Event()

@@ -130,18 +130,22 @@ Index(
     sqlite_where=text("state = 'running'"),
 )
 
+# Word for word the condition of the partial indexes: with a bound parameter neither database would use them.
+LIVE = text("state IN ('due', 'running')")
+
 for box in (inbox, outbox):
     # Live rows are few; the finished ones stay out of the sweep's and the lists' way.
     Index(
         f"ix_{box.name}_live",
         box.c.state,
         box.c.wake_at,
-        postgresql_where=text("state IN ('due', 'running')"),
-        sqlite_where=text("state IN ('due', 'running')"),
+        postgresql_where=LIVE,
+        sqlite_where=LIVE,
     )
     Index(f"ix_{box.name}_state_created", box.c.state, box.c.created_at)
 Index("ix_outbox_key", outbox.c.key)
-Index("ix_inbox_record", inbox.c.source, inbox.c.entity, inbox.c.record_id)
+Index("ix_inbox_record", inbox.c.record_id, inbox.c.entity, inbox.c.source)
+Index("ix_inbox_delivery_id", inbox.c.delivery_id)
 
 # Which events a duty answers: several notices may be one piece of work, and a duty owes further ones.
 event_duties = Table(

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Table, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.exc import IntegrityError
 
-from integration.errors import Busy, Poison, Transient
+from integration.errors import Poison
 from integration.steps import boundary
-from integration.store import boxes
-from integration.store.engine import READ
-from integration.store.leases import Keeper, give_back, take
+from integration.store import boxes, keys, sweep
+from integration.store.engine import READ, reaching
+from integration.store.leases import Keeper
 from integration.store.links import SqlLinks
-from integration.store.schema import inbox, leases, outbox
-from integration.work import Arrival, Duty, Event, Outcome, Owed, Wait
+from integration.store.schema import inbox, outbox
+from integration.store.sweep import Call
+from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
 
 log = logging.getLogger("crm1c.store")
 
-Wake = Callable[[str, str, str, float], None]  # queue, kind of work, row id, seconds from now
+Wake = Callable[[str, str, str, float], None]  # a Call: queue, kind of work, row id, seconds from now
 
 
 class Delivery(Protocol):
@@ -46,7 +44,7 @@ class SqlUnit:
     conn: Connection
     now: datetime
     grace: float
-    calls: list[tuple[str, str, str, float]]
+    calls: list[Call]
 
     @property
     def links(self) -> SqlLinks:
@@ -54,13 +52,13 @@ class SqlUnit:
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]:
         """Write duties down in this transaction; their workers are woken when it stands."""
-        ids = []
-        for one in owed:
-            duty_id, new = boxes.owe(self.conn, one, cause, self.now, self.grace)
-            ids.append(duty_id)
-            if new:
-                self.calls.append((one.system.partition(":")[0], one.kind, duty_id, one.delay))
-        return ids
+        ids = dict.fromkeys(range(len(owed)), "")
+        # In one order everywhere, so that two transactions never wait for each other's rows.
+        for place, one in sorted(enumerate(owed), key=lambda pair: pair[1].merge):
+            ids[place], call = boxes.owe(self.conn, one, cause, self.now, self.grace)
+            if call:
+                self.calls.append((one.system.partition(":")[0], one.kind, ids[place], one.delay))
+        return list(ids.values())
 
 
 class SqlStore:
@@ -74,19 +72,23 @@ class SqlStore:
 
     @contextmanager
     def unit(self, step: str) -> Iterator[SqlUnit]:
-        """A transaction named `step`. Raises Transient when the database is out of reach."""
-        calls: list[tuple[str, str, str, float]] = []
-        with _reaching(), self.engine.begin() as conn:
+        """A transaction named `step`. Raises Transient when the database is out of reach; a failing wake raises
+        nothing."""
+        calls: list[Call] = []
+        with reaching(), self.engine.begin() as conn:
             yield SqlUnit(conn, self.now(), self.delivery.sweep_grace, calls)
             boundary(f"{step}: before commit")
         boundary(f"{step}: committed")
-        for call in calls:
-            self.wake(*call)
+        try:
+            for call in calls:
+                self.wake(*call)
+        except Exception as error:  # what stands in the database is done, whatever becomes of the call
+            log.warning("wake-up calls failed, the sweep will make them: %s", error)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reading alone."""
-        with _reaching(), self.engine.connect().execution_options(**READ) as conn:
+        with reaching(), self.engine.connect().execution_options(**READ) as conn:
             yield conn
 
     # -- arriving -------------------------------------------------------------------------------------------------
@@ -116,12 +118,13 @@ class SqlStore:
         now = self.now()
         boundary(f"claim {box.name}: before")
         try:
-            with _reaching(), self.engine.begin() as conn:
+            with reaching(), self.engine.begin() as conn:
                 row = boxes.claim(conn, box, row_id, now, self.delivery.lease)
                 if row is not None and row.deaths >= self.delivery.poison_deaths:
                     work = boxes.as_duty(row) if box is outbox else boxes.as_event(row)
                     reason = f"Обработка обрывалась {row.deaths} раз подряд. Событие отложено; остальные идут дальше."
-                    self._park(conn, work, "poison", Poison(reason))
+                    values = _parked(work, "poison", Poison(reason), now)
+                    boxes.change_held(conn, work, {**values, **boxes.RELEASED, "settled_at": now})
                     return None
         except IntegrityError:  # the record's other duty runs now (uq_outbox_running_key)
             return Wait(1.0)
@@ -139,7 +142,7 @@ class SqlStore:
     @contextmanager
     def keeping(self, work: Duty | Event) -> Iterator[None]:
         """Keep the claim alive while the block runs."""
-        with self.keeper.keeping(outbox if isinstance(work, Duty) else inbox, work.id, work.token):
+        with self.keeper.keeping(_box(work), work.id, work.token):
             yield
 
     # -- settling -------------------------------------------------------------------------------------------------
@@ -149,12 +152,32 @@ class SqlStore:
         values: dict[str, Any] = {"state": "done", "outcome": outcome.kind, "outcome_text": outcome.text or None}
         values |= {"error_kind": None, "error": None, "error_detail": None}
         if isinstance(work, Duty):
-            values["result"] = json.dumps(dict(outcome.result), ensure_ascii=False) if outcome.result else None
+            values["result"] = boxes.as_json(outcome.result) if outcome.result else None
         with self.unit("settle") as unit:
-            if self._change(unit.conn, work, values | boxes.RELEASED | {"settled_at": unit.now}):
-                for link in outcome.links:
-                    unit.links.bind(link)
-                unit.owe(*outcome.owes, cause=work)
+            self._end(unit, work, values, outcome.owes, outcome.links)
+
+    def park(self, work: Duty | Event, kind: str, error: BaseException, owes: Sequence[Owed] = ()) -> None:
+        """Stop here until a person replays it; `owes`: whom to tell."""
+        with self.unit("park") as unit:
+            self._end(unit, work, _parked(work, kind, error, unit.now), owes)
+
+    def _end(
+        self,
+        unit: SqlUnit,
+        work: Duty | Event,
+        values: Mapping[str, Any],
+        owes: Sequence[Owed],
+        links: Sequence[Link] = (),
+    ) -> None:
+        if not boxes.hold(unit.conn, work):
+            self._lost(work)
+            return
+        for link in links:
+            unit.links.bind(link)
+        # The row itself comes last: as soon as its end is written, one who claims a duty of the same key waits for
+        # us, and if that duty is owed here again, we would wait for him.
+        unit.owe(*owes, cause=work)
+        boxes.change_held(unit.conn, work, {**values, **boxes.RELEASED, "settled_at": unit.now})
 
     def put_off(
         self,
@@ -185,24 +208,15 @@ class SqlStore:
                 values["waits_for"] = waits_for or None
                 if doubt:
                     values |= {"doubt": doubt, "doubt_at": unit.now}
-            if self._change(unit.conn, work, values) and by_call:
-                unit.calls.append((*_queue_of(work), work.id, delay))
+            if attempt:
+                values["deaths"] = 0  # the worker lived through it: only deaths in a row are poison
+            if not boxes.change_held(unit.conn, work, values):
+                self._lost(work)
+            elif by_call:
+                unit.calls.append(sweep.call(_box(work), work, delay))
 
-    def park(self, work: Duty | Event, kind: str, error: BaseException, owes: Sequence[Owed] = ()) -> None:
-        """Stop here until a person replays it; `owes`: whom to tell."""
-        with self.unit("park") as unit:
-            if self._park(unit.conn, work, kind, error):
-                unit.owe(*owes, cause=work)
-
-    def _park(self, conn: Connection, work: Duty | Event, kind: str, error: BaseException) -> bool:
-        values = {"state": "parked", "settled_at": self.now(), "attempts": work.attempts + 1}
-        return self._change(conn, work, values | boxes.failure(kind, error) | boxes.RELEASED)
-
-    def _change(self, conn: Connection, work: Duty | Event, values: Mapping[str, Any]) -> bool:
-        changed = boxes.change_held(conn, work, values)
-        if not changed:
-            log.warning("lease lost: another worker took the row over", extra={"row": work.id})
-        return changed
+    def _lost(self, work: Duty | Event) -> None:
+        log.warning("lease lost: another worker took the row over", extra={"row": work.id})
 
     # -- sweeping -------------------------------------------------------------------------------------------------
 
@@ -211,73 +225,70 @@ class SqlStore:
         swept = 0
         for box in (inbox, outbox):
             with self.unit("sweep") as unit:
-                rows = boxes.stale(unit.conn, box, unit.now, limit)
-                boxes.woken(unit.conn, box, rows, unit.now, self.delivery.sweep_grace)
-                unit.calls += [(row[2].partition(":")[0], row[3], row.id, 0) for row in rows]
-            swept += len(rows)
+                calls = sweep.overdue(unit.conn, box, unit.now, unit.grace, limit)
+                unit.calls += calls
+            swept += len(calls)
         return swept
 
     def release(self, system: str, limit: int | None = None) -> int:
-        """Call the rows that wait for `system`, oldest first: all of them, or one as a probe."""
+        """Call the rows that wait for `system`, oldest first: all of them, or `limit` as a probe."""
         with self.unit("release") as unit:
-            waiting = (outbox.c.state == "due", outbox.c.waits_for == system)
-            columns = (outbox.c.id, outbox.c.system, outbox.c.kind)
-            statement = select(*columns).where(*waiting).order_by(outbox.c.created_at, outbox.c.id).limit(limit)
-            rows = unit.conn.execute(statement).all()
-            if limit is None:
-                soon = unit.now + timedelta(seconds=self.delivery.sweep_grace)
-                unit.conn.execute(update(outbox).where(*waiting).values(waits_for=None, wake_at=soon, wakes=0))
-            unit.calls += [(row.system.partition(":")[0], row.kind, row.id, 0) for row in rows]
-        return len(rows)
+            calls = sweep.waiting(unit.conn, system, unit.now, unit.grace, limit)
+            unit.calls += calls
+        return len(calls)
+
+    # -- kept values ----------------------------------------------------------------------------------------------
+
+    def webhook_events(self, crm: str) -> dict[str, str]:
+        """{webhook id: event} of the webhooks that setup made in this CRM."""
+        with self.reading() as conn:
+            return keys.webhook_events(conn, crm)
+
+    def webhook_secrets(self, crm: str) -> dict[str, str]:
+        """{webhook id: secret}, likewise."""
+        with self.reading() as conn:
+            return keys.webhook_secrets(conn, crm)
+
+    def model(self, base: str, max_age: float) -> dict[str, Any] | None:
+        """The base's reduced $metadata if it was read within `max_age` seconds."""
+        with self.reading() as conn:
+            return keys.model(conn, base, max_age, self.now())
+
+    def keep_model(self, base: str, model: Mapping[str, Any]) -> None:
+        """Keep the base's reduced $metadata, read now."""
+        with self.unit("keep model") as unit:
+            keys.keep_model(unit.conn, base, model, unit.now)
+
+    def watermark(self, name: str) -> str | None:
+        """How far a periodic pull has come; None before the first."""
+        with self.reading() as conn:
+            return keys.watermark(conn, name)
+
+    def set_watermark(self, name: str, value: str) -> None:
+        """Remember how far a periodic pull has come."""
+        with self.unit("watermark") as unit:
+            keys.set_watermark(unit.conn, name, value, unit.now)
 
     # -- locks ----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def lock(self, name: str, patience: float = 10.0) -> Iterator[None]:
         """One holder at a time across all workers. Raises Busy when it stays taken for `patience` seconds."""
-        with self.holding([f"lock:{name}"], patience) as (_note, _leave):
+        with self.holding([f"lock:{name}"], patience):
             yield
 
-    @contextmanager
-    def holding(self, names: Sequence[str], patience: float) -> Iterator[tuple[str, Callable[[str], None]]]:
-        """Any one of `names`; yields the note its last holder left, and a call that leaves one."""
-        deadline = time.monotonic() + patience
-        while (got := self._take_any(names)) is None:
-            if time.monotonic() >= deadline:
-                raise Busy(retry_after=1.0)
-            time.sleep(0.02 + random.random() * 0.03)  # noqa: S311 – spreads the crowd, keeps no secret
-        name, token, note = got
-        notes = [note]
-        boundary(f"lock {name}: taken")
-        try:
-            with self.keeper.keeping(leases, name, token):
-                yield note, lambda left: notes.append(left)
-        finally:
-            with _reaching():
-                give_back(self.engine, name, token, self.now(), notes[-1])
-
-    def _take_any(self, names: Sequence[str]) -> tuple[str, str, str] | None:
-        with _reaching():
-            for name in names:
-                if (got := take(self.engine, name, self.now(), self.delivery.lease)) is not None:
-                    return name, *got
-        return None
+    def holding(
+        self, names: Sequence[str], patience: float
+    ) -> AbstractContextManager[tuple[str, Callable[[str], None]]]:
+        """Any one of `names`; gives the note its last holder left, and a call that leaves one. Raises Busy likewise."""
+        return self.keeper.holding(names, patience)
 
 
-def _queue_of(work: Duty | Event) -> tuple[str, str]:
-    return (work.system.partition(":")[0], work.kind) if isinstance(work, Duty) else ("inbox", "event")
+def _box(work: Duty | Event) -> Table:
+    return outbox if isinstance(work, Duty) else inbox
 
 
-@contextmanager
-def _reaching() -> Iterator[None]:
-    """A database out of reach is a trouble that passes; every other database error is a bug."""
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except (OperationalError, DBAPIError) as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated:
-            raise Transient(
-                "База данных crm1c недоступна. Повторим сами.", system="database", detail=str(error.orig)
-            ) from error
-        raise
+def _parked(work: Duty | Event, kind: str, error: BaseException, now: datetime) -> dict[str, Any]:
+    values = {"state": "parked", "attempts": work.attempts + 1, **boxes.failure(kind, error)}
+    about = getattr(error, "about", "")  # a create that lost its answer just now: a replay searches for it first
+    return values | ({"doubt": about, "doubt_at": now} if about and isinstance(work, Duty) else {})
