@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.onec import atom
 from sandbox.onec.errors import ODataError, no_instance
+from sandbox.onec.store import Record
 from sandbox.onec.values import GUID
 
 if TYPE_CHECKING:
@@ -77,10 +78,9 @@ class Exchange:
 
     def _advance(self, node: str, **numbers: int) -> None:
         table = self._base.table(PLAN)
-        data = table.records[node].data
-        for name, value in numbers.items():
-            data[name] = max(data[name], value)
-        table.records[node].texts.clear()
+        record = table.records[node]
+        grown = {name: max(record.data[name], value) for name, value in numbers.items()}
+        table.put(Record(record.data | grown, record.version))
 
     def _node(self, point: str) -> str:
         found = re.search(rf"{PLAN}\(guid'({GUID.pattern})'\)$", point)
