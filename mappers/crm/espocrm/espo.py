@@ -38,7 +38,7 @@ class EspoCrm:
     Every talk raises `Fault` as `talk.refusal` has it; `options` is the table [crm.NAME] with secrets resolved.
     """
 
-    kinds: Mapping[str, str] = {"Opportunity": "deal", "Account": "account"}  # noqa: RUF012 – nobody changes it
+    kinds: Mapping[str, str] = {"Opportunity": "deal", "Account": "account"}
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises ValueError naming the key that is wrong."""
