@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -192,6 +192,27 @@ class Server:
     def _end(self, signum: signal.Signals, timeout: float) -> None:
         if self._process is not None:
             end(self._process, signum, timeout)
+
+
+class Program(Server):
+    """Any program of ours as a private server: `ready` is asked until true; `{port}` stands for its free port."""
+
+    def __init__(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], ready: Callable[[Program], bool]
+    ) -> None:
+        self.name = name
+        super().__init__()
+        self.argv = [word.replace("{port}", str(self.port)) for word in argv]
+        self.env = {key: value.replace("{port}", str(self.port)) for key, value in env.items()}
+        self._ready = ready
+
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        """As given, in a clean environment."""
+        return self.argv, self.environment() | self.env
+
+    def answers(self) -> bool:
+        """As given."""
+        return self._ready(self)
 
 
 def end(process: subprocess.Popen[bytes], signum: signal.Signals, timeout: float) -> None:

@@ -24,7 +24,7 @@ from pytest_celery import (
 )
 from pytest_celery import RabbitMQTestBroker as RabbitMQNode
 
-from tests.servers.process import Server
+from tests.servers.process import Program, Server
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 
@@ -75,25 +75,15 @@ class LocalContainer(CeleryTestContainer):
         return {"url": self.url, "host_url": self.url, "vhost": self.url.rpartition("/")[2]}
 
 
-class LocalWorker(Server):
+class LocalWorker(Program):
     """A worker process in a folder with the modules that the plugin wants in its container."""
 
-    name = "worker"
-
     def __init__(self, argv: list[str], env: dict[str, str], content: dict[str, bytes]) -> None:
-        super().__init__()
-        self.argv, self.env = argv, env
+        super().__init__("worker", [sys.executable, "-m", *argv], env, lambda worker: " ready." in worker.log_tail())
+        self.env["PYTHONPATH"] = str(self.folder)
         for path, text in content.items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_bytes(text)
-
-    def command(self) -> tuple[list[str], dict[str, str]]:
-        """The plugin's own command line, with this interpreter's celery."""
-        return [sys.executable, "-m", *self.argv], self.environment(**self.env) | {"PYTHONPATH": str(self.folder)}
-
-    def answers(self) -> bool:
-        """`celery worker` says so itself."""
-        return b" ready." in self.log.read_bytes()
 
 
 class LocalSetup(CeleryTestSetup):
