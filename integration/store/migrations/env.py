@@ -1,0 +1,16 @@
+"""Run by Alembic within the connection and transaction that integration.store.migrate opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from integration.store.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=True,  # SQLite can too, as our engine begins its transactions itself
+    render_as_batch=True,  # SQLite alters a table by copying it
+)
+with context.begin_transaction():
+    context.run_migrations()
