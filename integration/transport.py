@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
 
 from integration.errors import Ambiguous, Crm1cError, Misconfigured, Transient, from_fault
-from integration.log import trace
+from integration.log import current_trace
 from integration.steps import boundary
 from mappers.dialect import Call, Dialect, Fault, Reply, Talk
 from mappers.wire import dump_json
@@ -70,7 +70,7 @@ class System(Generic[D_co]):
     ) -> None:
         self.name, self._dialect, self._base_url, self._gate = name, dialect, base_url.rstrip("/") + "/", gate
         self._timeouts, self._slots, self._slot_wait = timeouts, slots, slot_wait
-        self._slot_names = [f"session:{name}:{n}" for n in range(max_sessions)]
+        self._slot_names = [f"session:{self._base_url}:{n}" for n in range(max_sessions)]
         self._local = threading.local()
         self._known: dict[str, tuple[float, Any]] = {}
 
@@ -139,7 +139,7 @@ class System(Generic[D_co]):
     def _carry(self, call: Call) -> Reply:
         http = self._http()
         headers = {"Accept": "application/json", **self._dialect.credentials(), **call.headers}
-        if current := trace():
+        if current := current_trace():
             headers["X-Correlation-Id"] = current
         had_cookie = bool(http.cookies)
         opening = {} if had_cookie else dict(self._dialect.opening_headers())

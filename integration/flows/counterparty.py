@@ -53,24 +53,25 @@ def ensure_contract(
     account: Party,
     counterparty: str,
     organisation: str,
-    currency: str,
+    currency: tuple[str, str],
 ) -> str:
     """The Ref_Key of the contract: the linked one, else the only one of this client, organisation and currency, else
-    a new one. Raises Conflict when there are several: a person chooses."""
-    kind = f"contract:{organisation}:{currency}"
+    a new one. `currency`: (letters, Ref_Key). Raises Conflict when there are several: a person chooses."""
+    letters, currency_ref = currency
+    kind = f"contract:{letters}"
     with services.store.unit("look for link") as unit:
         link = unit.links.find(crm, "account", account.id, _name(base), kind)
     if link is not None:
         return link.ref_key
-    key = own_key(crm, "contract", account.id, _name(base), currency)
+    key = own_key(crm, "contract", account.id, _name(base), letters)
     name = services.settings.onec[_name(base)].contract_name
-    with services.store.lock(f"contract:{base.name}:{counterparty}:{currency}"):
+    with services.store.lock(f"contract:{base.name}:{counterparty}:{letters}"):
         found = create_once(
             services,
             duty,
             "contract",
-            find=lambda: _the_only(base.ask(base.say.contracts(counterparty, organisation, currency)), currency),
-            create=lambda: base.ask(base.say.create_contract(counterparty, organisation, currency, name, key)),
+            find=lambda: _the_only(base.ask(base.say.contracts(counterparty, organisation, currency_ref)), letters),
+            create=lambda: base.ask(base.say.create_contract(counterparty, organisation, currency_ref, name, key)),
         )
         with services.store.unit("bind contract") as unit:
             unit.links.bind(

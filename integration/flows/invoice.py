@@ -176,7 +176,14 @@ class _Job:
         currency = self._currency(draft.currency)
         counterparty = ensure_counterparty(self.services, self.duty, self.base, self.crm, account)
         contract = ensure_contract(
-            self.services, self.duty, self.base, self.crm, account, counterparty, organisation, draft.currency
+            self.services,
+            self.duty,
+            self.base,
+            self.crm,
+            account,
+            counterparty,
+            organisation,
+            (draft.currency, currency),
         )
         items = {line.item: self._item(line.item) for line in draft.lines}
         return InvoiceRefs(organisation, counterparty, contract, currency, items)

@@ -1,0 +1,135 @@
+"""The composition root: real parts behind the protocols, made once per process from the settings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from typing import Any
+
+import redis
+
+from integration import cache
+from integration.cache import Circuits
+from integration.retry import POLICIES, Policy
+from integration.services import Services
+from integration.settings import Secret, Settings
+from integration.store.engine import connect
+from integration.store.unit import SqlStore, Wake
+from integration.transport import System
+from mappers.dialect import AccountingDialect, CrmDialect
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The one clock of production: aware UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything of one process."""
+
+    settings: Settings
+    store: SqlStore
+    redis: redis.Redis
+    circuits: Circuits
+    services: Services
+    dialects: Mapping[str, CrmDialect]
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.store.engine.dispose()
+        self.redis.close()
+
+
+def build(settings: Settings, wake: Wake, *, now: Clock = utc_now, luck: Callable[[], float] = random.random) -> World:
+    """Make the parts. `wake(queue, kind, id, delay)` sends a wake-up call and never raises."""
+    engine = connect(settings.database.url, pool_size=settings.web.threads + 2)
+    store = SqlStore(engine, now, settings.delivery, wake)
+    client = cache.connect(settings.redis.url)
+    circuits = Circuits(
+        client,
+        settings.delivery,
+        on_open=lambda system, pause: wake("periodic", "probe", system, pause),
+        on_close=lambda system: wake("periodic", "release", system, 0),
+    )
+    dialects = {name: _crm_dialect(settings, name) for name in settings.crm}
+    services = Services(
+        settings=settings,
+        policies=_policies(settings),
+        store=store,
+        crms={name: _crm(settings, name, dialect, circuits) for name, dialect in dialects.items()},
+        bases={name: _base(settings, name, circuits, store) for name in settings.onec},
+        now=now,
+        luck=luck,
+    )
+    return World(settings, store, client, circuits, services, dialects)
+
+
+def _policies(settings: Settings) -> dict[str, Policy]:
+    """The policies of integration.retry, with what [retry.*] overrides."""
+    made = {}
+    for name, policy in POLICIES.items():
+        over = settings.retry.get(name)
+        made[name] = Policy(
+            first=policy.first if over is None or over.first is None else over.first,
+            cap=policy.cap if over is None or over.cap is None else over.cap,
+            attempts=policy.attempts if over is None or over.attempts is None else over.attempts,
+        )
+    return made
+
+
+def _crm_dialect(settings: Settings, name: str) -> CrmDialect:
+    table = settings.crm[name]
+    options = plain(table) | {"stage": settings.invoicing.crm_stage, "timezone": settings.schedule.timezone}
+    if table.hmac_secret:
+        options["hmac"] = {"api_key": options["api_key"], "secret_key": options["hmac_secret"]}
+    dialect: CrmDialect = _plugin("crm1c.crm", table.kind)(options)
+    return dialect
+
+
+def _crm(settings: Settings, name: str, dialect: CrmDialect, circuits: Circuits) -> System[CrmDialect]:
+    table = settings.crm[name]
+    timeouts = (table.connect_timeout, table.read_timeout)
+    return System(f"crm:{name}", dialect, table.base_url, circuits, timeouts=timeouts)
+
+
+def _base(settings: Settings, name: str, circuits: Circuits, store: SqlStore) -> System[AccountingDialect]:
+    table = settings.onec[name]
+    options = plain(table) | {"vat_included": settings.invoicing.vat_included}
+    dialect: AccountingDialect = _plugin("crm1c.onec", table.profile)(options)
+    return System(
+        f"onec:{name}",
+        dialect,
+        table.base_url,
+        circuits,
+        timeouts=(table.connect_timeout, table.read_timeout),
+        slots=store.holding,
+        max_sessions=table.max_sessions,
+        slot_wait=settings.delivery.slot_wait,
+    )
+
+
+def _plugin(group: str, name: str) -> Any:
+    """A dialect's class by its entry point; settings made sure that it is installed."""
+    (found,) = entry_points(group=group, name=name)
+    return found.load()
+
+
+def plain(table: Any) -> dict[str, Any]:
+    """A settings table as the mapping that a dialect's constructor takes: secrets revealed (the first where two live),
+    what is not set left out."""
+    made = {}
+    for field in fields(table):
+        value = getattr(table, field.name)
+        if isinstance(value, tuple) and value and isinstance(value[0], Secret):
+            value = value[0].reveal()
+        elif is_dataclass(value):
+            value = plain(value)
+        if value is not None and value != ():
+            made[field.name] = value
+    return made

@@ -1,0 +1,29 @@
+"""Duties owed to other systems: one task a kind, so that Flower tells them apart; each called with the row's id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from integration.flows.perform import FLOWS, perform_duty
+from integration.steps import boundary
+from tasks.base import TASKS, Process
+
+# Kind of duty → the queue it is carried out in.
+QUEUE = {"invoice": "onec", "show_deal": "crm", "tell_deal": "crm"}
+
+
+def register(app: Celery, process: Process) -> None:
+    """Add a task for each kind of duty that flows know."""
+    for kind in FLOWS:
+        app.task(_carrier(process, kind), name=TASKS[kind])
+
+
+def _carrier(process: Process, kind: str) -> Any:
+    def carry_out(duty_id: str) -> None:
+        process.later(perform_duty(process.world.services, duty_id), QUEUE[kind], kind, duty_id)
+        boundary(f"acknowledge {kind}")
+
+    carry_out.__name__ = kind
+    return carry_out
