@@ -1,0 +1,36 @@
+"""What the web needs from the rest: put together by bootstrap, by tests with parts of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from integration.settings import Settings
+from integration.store.unit import SqlStore
+from mappers.dialect import Delivery, Notice
+
+
+class Sender(Protocol):
+    """What intake asks of the dialect of a system that sends webhooks (a CRM or a shop)."""
+
+    def authentic(self, delivery: Delivery, secrets: Sequence[str], by_webhook: Mapping[str, str]) -> str | None: ...
+
+    def notices(self, delivery: Delivery, webhook_id: str, routes: Mapping[str, str]) -> list[Notice]: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`senders`: dialect by the NAME of /webhooks/NAME, each a table [crm.NAME] or [shop.NAME]. `probes`: what
+    /health/ready tells beside the database ("broker", "redis"), each quick and bounded; False or an exception means
+    away. `clock` and `pause` are seconds that only grow."""
+
+    settings: Settings
+    store: SqlStore
+    senders: Mapping[str, Sender]
+    probes: Mapping[str, Callable[[], bool]]
+    now: Callable[[], datetime]
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep

@@ -1,0 +1,149 @@
+"""The schemas of the API's description (JSON Schema 2020-12, as OpenAPI 3.1 has it)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TEXT = {"type": "string"}
+MAYBE_TEXT = {"type": ["string", "null"]}
+COUNT = {"type": "integer", "minimum": 0}
+TIME = {"type": "string", "format": "date-time"}
+MAYBE_TIME = {"type": ["string", "null"], "format": "date-time"}
+MONEY = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Сумма строкой: без потери копеек"}
+MAYBE_MONEY = {**MONEY, "type": ["string", "null"]}
+HEALTH = {"type": "string", "enum": ["ok", "away", "unusable"]}
+
+
+def ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": dict(items)}
+
+
+def record(fields: Mapping[str, Any], required: Sequence[str] | None = None, text: str = "") -> dict[str, Any]:
+    """An object; all its fields are there unless `required` says which."""
+    made = {"type": "object", "required": list(fields if required is None else required), "properties": dict(fields)}
+    return made | ({"description": text} if text else {})
+
+
+STATE = {"type": "string", "enum": ["due", "running", "done", "parked"]}
+_EVENT = {
+    "id": TEXT,
+    "received_at": TIME,
+    "source": TEXT,
+    "entity": TEXT,
+    "event": TEXT,
+    "record_id": TEXT,
+    "state": {**STATE, "description": "Всей работы вместе: parked, если отложена хоть какая-то её часть"},
+    "kind": {"type": ["string", "null"], "description": "Вид ошибки: от него зависит, кто и что исправит"},
+    "error": {"type": ["string", "null"], "description": "Что не так и что сделать, по-русски"},
+    "detail": {"type": ["string", "null"], "description": "Слова другой системы"},
+    "attempts": COUNT,
+    "trace": TEXT,
+    "outcome": MAYBE_TEXT,
+    "outcome_text": MAYBE_TEXT,
+    "due_at": {**MAYBE_TIME, "description": "Следующая попытка"},
+    "duties": {**COUNT, "description": "Сколько работ вызвало событие"},
+}
+_DUTY = {
+    "id": TEXT,
+    "kind": {"type": "string", "description": "Что сделать"},
+    "system": {"type": "string", "description": "В какой системе"},
+    "key": TEXT,
+    "state": STATE,
+    "attempts": COUNT,
+    "deaths": COUNT,
+    "waits_for": {"type": ["string", "null"], "description": "Какая система не отвечает"},
+    "error_kind": {"type": ["string", "null"]},
+    "error": MAYBE_TEXT,
+    "error_detail": MAYBE_TEXT,
+    "outcome": MAYBE_TEXT,
+    "outcome_text": MAYBE_TEXT,
+    "result": {"description": "Что получилось"},
+    "created_at": TIME,
+    "due_at": TIME,
+    "settled_at": MAYBE_TIME,
+}
+_ANYTHING = {"type": "object"}
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "Problem": record(
+        {
+            "type": TEXT,
+            "title": TEXT,
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "Что не так и что сделать, по-русски"},
+            "trace": {"type": "string", "description": "Номер, под которым запрос стоит в журнале"},
+            "kind": {"type": "string", "description": "Вид отказа, если работа отложена"},
+        },
+        ["type", "title", "status", "detail", "trace"],
+        "RFC 9457",
+    ),
+    "Webhook": {
+        "type": "array",
+        "minItems": 1,
+        "items": _ANYTHING,
+        "description": "Как шлёт отправитель: EspoCRM — массив записей, в каждой id",
+    },
+    "Accepted": record(
+        {"accepted": COUNT, "duplicates": COUNT, "parked": COUNT},
+        text="В сумме — число элементов запроса. parked: элементы без пригодного id, отложены",
+    ),
+    "Invoice": record(
+        {
+            "number": MAYBE_TEXT,
+            "date": {"type": ["string", "null"], "format": "date"},
+            "amount": MAYBE_MONEY,
+            "currency": MAYBE_TEXT,
+            "url": MAYBE_TEXT,
+            "ref_key": TEXT,
+            "state": {"type": "string", "description": "posted — проведён, written — записан"},
+        }
+    ),
+    "Asked": record(
+        {
+            "event": TEXT,
+            "state": TEXT,
+            "reason": {"type": ["string", "null"], "description": "Почему ещё не готово, если это известно"},
+        },
+        ["event"],
+    ),
+    "InvoiceReady": record({"event": TEXT, "invoice": ref("Invoice")}),
+    "Deal": record(
+        {
+            "percent": {"type": "string", "description": "Оплачено, до одной десятой вниз: 100.0 — полностью"},
+            "status": {
+                "type": ["string", "null"],
+                "enum": ["issued", "signed", "partially_paid", "retention_pending", "paid", "closed", None],
+            },
+            "flags": listed({"type": "string", "enum": ["overdue", "overpaid"]}),
+            "advance": MONEY,
+            "currency": MAYBE_TEXT,
+            "invoice": {"anyOf": [ref("Invoice"), {"type": "null"}]},
+            "acts": listed(_ANYTHING),
+            "payments": listed(_ANYTHING),
+            "allocations": listed(_ANYTHING),
+        }
+    ),
+    "Event": record(_EVENT),
+    "Events": record(
+        {
+            "events": listed(ref("Event")),
+            "next": {"type": ["string", "null"], "description": "Значение before для продолжения списка"},
+        }
+    ),
+    "Duty": record(_DUTY),
+    "EventDetail": record(
+        {**_EVENT, "work": listed(ref("Duty")), "body": {"description": "Что пришло"}, "webhook_id": TEXT}
+    ),
+    "Replayed": record({"replayed": COUNT}),
+    "Alive": record({"status": TEXT}),
+    "Ready": record(
+        {"status": {"type": "string", "enum": ["ok", "unavailable"]}, "database": HEALTH, "broker": HEALTH,
+         "redis": HEALTH},
+        ["status", "database"],
+    ),
+}  # fmt: skip

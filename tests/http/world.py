@@ -1,0 +1,144 @@
+"""A web over a store in a SQLite file, with a real EspoCRM dialect and a clock that only the test moves."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from integration.http.app import create_app
+from integration.http.parts import Parts
+from integration.settings import Broker, Crm, Database, Onec, Redis, Secret, Security, Settings, Web
+from integration.store import keys
+from integration.store.engine import connect
+from integration.store.schema import inbox, metadata
+from integration.store.unit import SqlStore
+from mappers.crm.espocrm import EspoCrm
+
+NAME, SECRET, OLD_SECRET, HOOK = "espo", "configured-secret", "secret-being-rotated-out", "hookmadebysetup01"
+HOOK_SECRET, TOKEN = "secret-of-setup", "operator-token"
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def settings(path: Path, **web: Any) -> Settings:
+    return Settings(
+        database=Database(url=f"sqlite:///{path / 'crm1c.db'}"),
+        broker=Broker(url="memory://"),
+        redis=Redis(url="embedded://"),
+        web=Web(**web),
+        security=Security(tokens=(Secret(TOKEN),)),
+        onec={
+            "main": Onec(base_url="http://1c", username="u", password=(Secret("p"),), organisation="7707083893"),
+        },
+        crm={
+            NAME: Crm(
+                kind="espocrm",
+                base_url="http://crm",
+                api_key=(Secret("key"),),
+                webhook_secret=(Secret(SECRET), Secret(OLD_SECRET)),
+            )
+        },
+    )
+
+
+@dataclass
+class World:
+    path: Path
+    settings: Settings
+    store: SqlStore
+    parts: Parts
+    client: FlaskClient
+    seconds: float = 0.0
+    woken: list[tuple[str, str, str, float]] = field(default_factory=list)
+    during_pause: list[Callable[[], None]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+
+    def post(self, body: bytes, *, secret: str = SECRET, hook: str = "foreignhook", **more: Any) -> TestResponse:
+        """A webhook about an updated Opportunity, signed as EspoCRM 9 signs."""
+        headers = {"Signature": signature(body, secret, hook), **more.pop("headers", {})}
+        path = more.pop("path", f"/webhooks/{NAME}/Opportunity/update")
+        return self.client.post(path, data=body, headers=headers, content_type="application/json", **more)
+
+    def get(self, path: str, token: str = TOKEN) -> TestResponse:
+        return self.client.get(path, headers=bearer(token))
+
+    def press(self, query: str = "", deal: str = "deal1", token: str = TOKEN) -> TestResponse:
+        return self.client.post(f"/api/deals/{NAME}/{deal}/invoice{query}", headers=bearer(token))
+
+    def token(self, scope: str, days: int | None = None) -> str:
+        with self.store.unit("token") as unit:
+            return keys.create_token(unit.conn, scope, "", days, unit.now)[1]
+
+    def rows(self) -> list[Any]:
+        with self.store.reading() as conn:
+            return list(conn.execute(select(inbox).order_by(inbox.c.created_at, inbox.c.id)))
+
+    def count(self) -> int:
+        with self.store.reading() as conn:
+            return int(conn.scalar(select(func.count()).select_from(inbox)) or 0)
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.seconds += seconds
+        if self.during_pause:
+            self.during_pause.pop(0)()
+
+
+def make(path: Path, **web: Any) -> World:
+    """A fresh world; `web` are keys of [web]."""
+    told = settings(path, **web)
+    engine = connect(told.database.url)
+    metadata.create_all(engine)
+    world: World
+
+    def wake(*call: Any) -> None:
+        world.woken.append(call)
+
+    store = SqlStore(engine, lambda: world.now(), told.delivery, wake)
+    options = {"base_url": "http://crm", "api_key": "key"}
+    parts = Parts(
+        settings=told,
+        store=store,
+        senders={NAME: EspoCrm(options)},
+        probes={"broker": lambda: True, "redis": lambda: True},
+        now=lambda: world.now(),
+        clock=lambda: world.seconds,
+        pause=lambda seconds: world.pause(seconds),
+    )
+    with engine.begin() as conn:
+        keys.keep_webhooks(conn, NAME, [(HOOK, "Opportunity.update", HOOK_SECRET)], START)
+    world = World(path, told, store, parts, create_app(parts).test_client())
+    return world
+
+
+def rebuilt(world: World, **parts: Any) -> FlaskClient:
+    """A client over the same world with some parts replaced."""
+    return create_app(replace(world.parts, **parts)).test_client()
+
+
+def signature(body: bytes, secret: str = SECRET, hook: str = "foreignhook") -> str:
+    """`Signature` of EspoCRM 9.0 and later."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return base64.b64encode(f"{hook}:{digest}".encode()).decode()
+
+
+def old_signature(body: bytes, secret: str = SECRET, hook: str = "foreignhook") -> str:
+    """`X-Signature`: the raw digest of EspoCRM before 9.0."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
+    return base64.b64encode(hook.encode() + b":" + digest).decode()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
