@@ -6,15 +6,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import html
 import re
 from typing import Any, NamedTuple
 
-from lxml import etree
-
 from mappers.dialect import Call, Fault, Kind, Reply
+from mappers.onec.words import is_html, page_text, title_of, words
 
 LICENCE_PAUSE = 60.0  # seconds: a session frees its licence when it ends, not at once
 _SHOWN = 300  # characters of 1C's sentence that a person is shown
@@ -36,12 +32,7 @@ _LICENCE = ("лицензи", "license", "licence")
 _CLOSED = ("начало сеанса", "монопольн", "session start is not allowed", "exclusive")
 _DEAD_SESSION = ("сеанс отсутствует", "сеанс не найден", "session not found", "session is missing", "ibsession")
 _INTERNAL = ("linenumber", "внутренняя ошибка odata", "internal error", "internal odata")
-_BY_REASON = re.compile(r"\b(?:by reason|по причине)\s*:?\s*", re.IGNORECASE)
-_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title\s*>", re.IGNORECASE | re.DOTALL)
-_SPACES = re.compile(r"\s+")
 _LITERAL = re.compile(r"'([^']{3,})'")
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 
 # code → (kind, sentence): what is not here is a value that 1C would not take.
 _CODES: dict[str, tuple[Kind, str]] = {
@@ -102,10 +93,8 @@ def checked(call: Call, reply: Reply) -> None:
     """Raise Fault unless the reply is a success that came from 1C and not from a page put before it (section 1)."""
     if not 200 <= reply.status < 300:
         raise refused(call, reply)
-    if _is_html(reply):
-        title = _TITLE.search(reply.text)
-        said = _page_text(reply.text)
-        shown = (_page_text(title[1]) if title else "") or said
+    if is_html(reply):
+        said, shown = page_text(reply.text), title_of(reply)
         raise Fault(
             "transient" if call.method == "GET" else "ambiguous",
             "1С ответила страницей HTML вместо данных: "
@@ -148,6 +137,8 @@ class _Ruling(NamedTuple):
 def _ruling(call: Call, status: int, code: str, low: str, shown: str) -> _Ruling:
     if code != "20" and status in (402, 403, 500, 503) and _has(low, _LICENCE):
         return _Ruling("transient", "в 1С нет свободной лицензии: повторим позже", wait=LICENCE_PAUSE)
+    if status in (400, 500) and _has(low, _DEAD_SESSION):
+        return _Ruling("transient", "сеанс 1С прерван: повторим сами")
     if status == 401 and code != "20":
         return _Ruling(
             "misconfigured", "1С не принимает логин или пароль: проверьте username и password этой базы", hold=True
@@ -166,8 +157,6 @@ def _failed(call: Call, code: str, low: str, shown: str) -> _Ruling:
         return _Ruling("transient", "данные 1С заняты другой операцией (конфликт блокировок): повторим сами")
     if _has(low, _CLOSED):
         return _Ruling("transient", "база 1С закрыта для работы (обслуживание, монопольный режим): повторим сами")
-    if _has(low, _DEAD_SESSION):
-        return _Ruling("transient", "сеанс 1С прерван: повторим сами")
     if _has(low, _INTERNAL):
         return _Ruling(
             "rejected",
@@ -201,84 +190,14 @@ def session_died(call: Call, reply: Reply) -> bool:
     low = said.casefold()
     if _has(low, _DEAD_SESSION):
         return True
-    if (code and not _is_html(reply)) or _has(low, _LICENCE) or _has(low, _LOCKED) or _has(low, _CLOSED):
+    if (code and not is_html(reply)) or _has(low, _LICENCE) or _has(low, _LOCKED) or _has(low, _CLOSED):
         return False
     return reply.status == 400 or call.repeatable
-
-
-def words(reply: Reply) -> tuple[str, str]:
-    """(OData code or "", what was said) of any shape in which 1C and the servers before it refuse."""
-    text = reply.text.lstrip("\ufeff \r\n\t")
-    if text.startswith("{"):
-        try:
-            value = reply.json()
-        except ValueError:
-            value = None
-        if isinstance(value, dict):
-            return _json_words(value)
-    if _is_html(reply):
-        # "by reason" is 1C's own error page (section 5); any other comes from a server before it.
-        return ("-1" if _BY_REASON.search(text) else ""), _page_text(text)
-    if text.startswith("<"):
-        return _xml_words(reply.body, text)
-    return "", _folded(text)
 
 
 def set_of(call: Call) -> str:
     """The set that a call is about."""
     return call.path.partition("(")[0].partition("/")[0] or "OData"
-
-
-def _json_words(value: dict[str, Any]) -> tuple[str, str]:
-    error = value.get("odata.error")
-    if isinstance(error, dict):
-        message = error.get("message")
-        said = message.get("value") if isinstance(message, dict) else message
-        return str(error.get("code", "")), _folded(said if isinstance(said, str) else "")
-    chain: list[str] = []
-    link: Any = value.get("exception")
-    while isinstance(link, dict) and len(chain) < 20:
-        said = link.get("descr")
-        if isinstance(said, str) and said.strip():
-            chain.append(_unpacked(said))
-        link = link.get("inner")
-    return ("-1" if chain else ""), _folded(" ← ".join(chain))
-
-
-def _xml_words(body: bytes, text: str) -> tuple[str, str]:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True)
-    try:
-        root = etree.fromstring(body.lstrip(b"\xef\xbb\xbf \r\n\t"), parser)
-    except (etree.XMLSyntaxError, ValueError):
-        root = None
-    if root is None:
-        return "", _page_text(text)
-    found = {"code": "", "message": ""}
-    for node in root.iter():
-        if isinstance(node.tag, str) and (name := etree.QName(node).localname) in found and not found[name]:
-            found[name] = _folded("".join(node.itertext()))
-    return found["code"], found["message"]
-
-
-def _unpacked(said: str) -> str:
-    """1C packs a description that XML could not hold as Base64 (section 5)."""
-    if len(said) % 4 or not _BASE64.fullmatch(said):
-        return said
-    try:
-        return base64.b64decode(said, validate=True).decode("utf-8-sig")
-    except (binascii.Error, UnicodeDecodeError):
-        return said
-
-
-def _page_text(page: str) -> str:
-    """The words of an HTML page; of 1C's own error page those after "by reason"."""
-    said = _folded(html.unescape(_TAGS.sub(" ", page)))
-    return _BY_REASON.split(said)[-1]
-
-
-def _is_html(reply: Reply) -> bool:
-    head = reply.body[:400].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
-    return "html" in reply.headers.get("content-type", "").lower() or head.startswith((b"<!doctype html", b"<html"))
 
 
 def _repeats_query(call: Call, said: str) -> bool:
@@ -300,7 +219,3 @@ def _doubt(call: Call) -> Kind:
 
 def _has(low: str, needles: tuple[str, ...]) -> bool:
     return any(needle in low for needle in needles)
-
-
-def _folded(text: str) -> str:
-    return _SPACES.sub(" ", text).strip()
