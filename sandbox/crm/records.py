@@ -1,7 +1,8 @@
 """Create, update, delete, link: what a write does, and which events it leaves (contracts/ESPOCRM.md §2.2, §3).
 
 Checks run *before* the write and outside its lock, as in the original: neither the version check nor the duplicate
-check is atomic (§0.6). ``race_window`` widens the gap while another write is under way.
+check is atomic (§0.6). ``race_window`` widens the gap while another write is under way;
+set above its default, always.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sandbox.crm.where import fold
 Listener = Callable[[str, str, Record | None, Record, dict[str, Any], Caller], None]
 Hook = Callable[[str, Record, dict[str, Any], bool], None]
 
+RACE_WINDOW = 0.002
 _UNSTREAMED = frozenset({"User", "Team", "Role", "Webhook", "Attachment", "Note", "InboundEmail", "Document", "Email"})
 
 
@@ -34,7 +36,7 @@ class Records:
         self.meta, self.store, self.cleaner, self.render = meta, store, cleaner, renderer
         self.hooks: list[Hook] = []
         self.listeners: list[Listener] = []
-        self.race_window = 0.002
+        self.race_window = RACE_WINDOW
         self._busy = 0
         self._busy_lock = threading.Lock()
 
@@ -68,7 +70,7 @@ class Records:
                 self._busy -= 1
 
     def _gap(self) -> None:
-        if self._busy > 1 and self.race_window:
+        if self._busy > 1 or self.race_window > RACE_WINDOW:
             time.sleep(self.race_window)
 
     def create(self, entity: str, body: dict[str, Any], caller: Caller, *, skip_duplicates: bool = False,

@@ -118,11 +118,12 @@ class Mail:
             self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     async def _listen(self) -> asyncio.AbstractServer:
         def session() -> SMTP:
             return SMTP(self, hostname="mail.sandbox.example", enable_SMTPUTF8=True, auth_require_tls=False,
-                        auth_required=self.password is not None, authenticator=self._authenticate,
+                        authenticator=self._authenticate,
                         data_size_limit=64 << 20, loop=self._loop)  # fmt: skip
 
         return await self._loop.create_server(session, "127.0.0.1", self.port)
@@ -178,7 +179,8 @@ class Mail:
             return None
         code = int(fault.code)
         if code == 421:  # the server says so and goes
-            self._loop.call_later(0.05, _hang_up, server)
+            transport: Any = server.transport
+            self._loop.call_soon(transport.close)  # after the answer, which aiosmtpd writes in this very step
         return f"{code} {TEXTS.get(code, 'Refused')}"
 
     # -- the session, as aiosmtpd calls it ----------------------------------------------------------------------
@@ -189,8 +191,10 @@ class Mail:
         refusal = self._reply(server, "ehlo", [])
         return [refusal] if refusal else responses
 
-    async def handle_MAIL(self, server: SMTP, _session: Session, envelope: Envelope, address: str,
+    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str,
                           options: list[str]) -> str:  # fmt: skip
+        if self.password is not None and not session.authenticated:
+            return "530 5.7.0 Authentication required"
         refusal = self._reply(server, "mail", [])
         if refusal:
             return refusal
