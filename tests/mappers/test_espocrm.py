@@ -185,6 +185,18 @@ def test_lines_of_an_entity_are_listed_by_the_deal() -> None:
     ]
 
 
+def test_an_entity_without_a_vat_attribute_is_asked_for_none() -> None:
+    """As the settings table writes it: no source, an empty name is not used, the manager is another link."""
+    crm = espo(lines={"entity": "CDealItem", "deal": "dealId", "vat": "", "item": ""}, manager={"field": "cSeller"})
+    row = {"id": "7a1c6000000000001", "name": "Работа", "price": 10, "": "22"}
+    raw = {"id": DEAL, "cSellerId": "7a1c2b0015de9f399", "cSellerName": "Пётр Рогов"}
+    items = exchange("GET", "api/v1/CDealItem", 200, {"total": 1, "list": [row]})
+    deal = replay(crm.deal(DEAL), [exchange("GET", f"api/v1/Opportunity/{DEAL}", 200, raw), items])
+    assert deal is not None
+    assert (deal.manager_id, deal.manager_name) == ("7a1c2b0015de9f399", "Пётр Рогов")
+    assert deal.lines == (DealLine("Работа", Decimal(1), Decimal(10), Decimal(10)),)
+
+
 # Showing
 
 FULL_STATE = DealState(
@@ -533,6 +545,8 @@ def test_the_key_goes_in_one_header_and_hmac_signs_every_call() -> None:
     assert base64.b64decode(call.headers["X-Hmac-Authorization"]).decode() == f"{KEY}:{digest}"
     assert not crm.session_died(call, reply(401))
     assert crm.opening_headers() == {}
+    beside = EspoCrm({"api_key": KEY, "hmac_secret": "s3cr"})
+    assert next(beside.changed_deals(datetime(2026, 1, 1, tzinfo=UTC), 0)) == call
 
 
 @pytest.mark.parametrize(
@@ -696,6 +710,19 @@ def test_names_that_espocrm_would_change_are_left_to_a_person() -> None:
     assert EspoCrm.admin_credentials("админ", "п") == {
         "Espo-Authorization": base64.b64encode("админ:п".encode()).decode()
     }
+
+
+def test_what_an_administrator_cannot_see_is_told_not_raised() -> None:
+    """The fields stand already: a closed list must not hide that."""
+    steps = [
+        meta("Account.fields.cInn", {"type": "varchar", "maxLength": 12}),
+        exchange("GET", "api/v1/Metadata", 200, ["cInn"]),
+        exchange("GET", "api/v1/Settings", 403, "", reason=""),
+        exchange("GET", "api/v1/ScheduledJob", 404, "", reason="Controller 'ScheduledJob' does not exist."),
+    ]
+    done = replay(espo(fields={**ONLY, "ref_key": "", "payment_status": ""}).setup_admin(), steps)
+    assert (done.made, done.kept) == ((), ("поле Account.cInn", "поиск дублей по ИНН"))
+    assert [told.startswith("не проверено") for told in done.by_hand] == [True, True]
 
 
 def test_the_doctor_names_every_trouble_with_its_mend() -> None:

@@ -27,8 +27,7 @@ from mappers.fields import EspoTime
 
 _TIME = EspoTime()
 _LISTED = (
-    *("id", "name", "stage", "amount", "amountCurrency", "accountId", "createdAt", "modifiedAt"),
-    *("assignedUserId", "assignedUserName", "versionNumber"),
+    *("id", "name", "stage", "amount", "amountCurrency", "accountId", "createdAt", "modifiedAt", "versionNumber"),
 )
 
 
@@ -112,7 +111,7 @@ class EspoCrm:
         moment = _TIME.serialize("since", {"since": since})
         params = search(
             where=[{"type": "greaterThanOrEquals", "attribute": "modifiedAt", "value": moment}],
-            select=[*_LISTED, *own],
+            select=[*_LISTED, f"{self.options.manager}Id", f"{self.options.manager}Name", *own],
             orderBy="modifiedAt",
             order="asc",
             offset=offset,

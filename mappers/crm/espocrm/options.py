@@ -33,14 +33,15 @@ ACCOUNT_FIELDS = ("inn", "kpp", "ogrn", "full_name", "ref_key")
 DEAL_FIELDS = (*(name for name in DEFAULT_FIELDS if name not in ACCOUNT_FIELDS), "ref_key")
 
 _FIELD = re.compile(r"[0-9A-Za-z_]{0,100}")  # empty: not used
-_LINE_NAMES = ("name", "quantity", "price", "amount", "vat", "item")
+LINE_NAMES = ("name", "quantity", "price", "amount", "vat", "item")
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Where a deal's positions stand: JSON in a text field of the deal, or records of an entity.
 
-    `names`: ours (name, quantity, price, amount, vat, item) → the CRM's. `order`: the entity's attribute to sort by.
+    `names`: ours (name, quantity, price, amount, vat, item) → the CRM's; an empty one is not used. `order`: the
+    entity's attribute to sort by.
     """
 
     source: str  # "field" | "entity"
@@ -65,6 +66,7 @@ class Options:
     stage: str
     lines: Lines | None
     timezone: tzinfo
+    manager: str  # the deal's link to its manager
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Options:
@@ -80,10 +82,12 @@ class Options:
             stage=str(table.get("stage") or ""),
             lines=_lines(table.get("lines")),
             timezone=_zone(table.get("timezone") or "Europe/Moscow"),
+            manager=str((table.get("manager") or {}).get("field") or "assignedUser"),
         )
 
 
 def _credentials(table: Mapping[str, Any]) -> tuple[str, str]:
+    """The key and, for HMAC, its secret: `hmac = {api_key, secret_key}`, or `hmac_secret` beside `api_key`."""
     pair = table.get("hmac")
     if isinstance(pair, Mapping) and pair.get("api_key") and pair.get("secret_key"):
         return str(pair["api_key"]), str(pair["secret_key"])
@@ -92,7 +96,7 @@ def _credentials(table: Mapping[str, Any]) -> tuple[str, str]:
     key = table.get("api_key")
     if not isinstance(key, str) or not key:
         raise ValueError("api_key: не задан ключ API-пользователя EspoCRM")
-    return key, ""
+    return key, str(table.get("hmac_secret") or "")
 
 
 def _fields(table: Mapping[str, Any]) -> dict[str, str]:
@@ -110,24 +114,25 @@ def _lines(table: Any) -> Lines | None:
         return None
     if not isinstance(table, Mapping):
         raise ValueError(f"lines = {table!r}: нужна таблица с ключом source")  # noqa: TRY004 – settings raise ValueError
-    known = {"source", "field", "entity", "deal", "order", *_LINE_NAMES}
+    known = {"source", "field", "entity", "deal", "order", *LINE_NAMES}
     unknown = sorted(set(table) - known)
     if unknown:
         raise ValueError(f"lines.{unknown[0]}: такого ключа нет; допустимы {', '.join(sorted(known))}")
     texts = {key: str(value) for key, value in table.items()}
-    needed = {"field": ("field",), "entity": ("entity", "deal")}.get(texts.get("source", ""))
+    source = texts.get("source") or ("entity" if texts.get("entity") else "field")
+    needed = {"field": ("field",), "entity": ("entity", "deal")}.get(source)
     if needed is None:
-        raise ValueError(f"lines.source = {texts.get('source', '')!r}: допустимы field и entity")
+        raise ValueError(f"lines.source = {source!r}: допустимы field и entity")
     for key in needed:
         if not texts.get(key):
-            raise ValueError(f"lines.{key}: не задано, а при source = {texts['source']!r} нужно")
+            raise ValueError(f"lines.{key}: не задано, а при source = {source!r} нужно")
     return Lines(
-        source=texts["source"],
+        source=source,
         field=texts.get("field", ""),
         entity=texts.get("entity", ""),
         deal=texts.get("deal", ""),
-        order=texts.get("order", "createdAt"),
-        names={ours: texts[ours] for ours in _LINE_NAMES if texts.get(ours)},
+        order=texts.get("order") or "createdAt",
+        names={ours: texts[ours] for ours in LINE_NAMES if ours in texts},
     )
 
 

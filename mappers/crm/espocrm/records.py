@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from marshmallow import ValidationError, fields
 
 from mappers.canonical import Deal, DealLine, Party
-from mappers.crm.espocrm.options import Lines, Options
+from mappers.crm.espocrm.options import LINE_NAMES, Lines, Options
 from mappers.crm.espocrm.talk import PAGE, Api, ask_list, search, usable_id
 from mappers.dialect import Fault, Talk
 from mappers.fields import Amount, EspoTime, Inn, Name, Phone
@@ -43,8 +43,8 @@ def deal(options: Options, raw: Mapping[str, Any], lines: tuple[DealLine, ...] |
         created_at=created,
         modified_at=modified or created,
         version=version(raw),
-        manager_id=text(raw.get("assignedUserId")),
-        manager_name=_take(_NAME, raw.get("assignedUserName"), ""),
+        manager_id=text(raw.get(f"{options.manager}Id")),
+        manager_name=_take(_NAME, raw.get(f"{options.manager}Name"), ""),
         lines=lines,
         organisation=_inn(named(options, raw, "organisation")),
         retention_amount=_take(_AMOUNT, named(options, raw, "retention_amount"), None),
@@ -144,7 +144,7 @@ def _rows_of_field(field: str, value: Any) -> list[Any]:
 
 def _rows_of_entity(api: Api, lines: Lines, deal_id: str) -> Talk[list[Any]]:
     rows: list[Any] = []
-    wanted = ["id", *(lines.name(ours) for ours in ("name", "quantity", "price", "amount", "vat", "item"))]
+    wanted = ["id", *(lines.name(ours) for ours in LINE_NAMES if lines.name(ours))]
     while True:
         params = search(
             where=[{"type": "equals", "attribute": lines.deal, "value": deal_id}],
@@ -165,7 +165,7 @@ def _line(lines: Lines, row: Any, where: str) -> DealLine:
         return Fault("rejected", f"{where}: {told}", detail=str(row)[:300])
 
     def number(ours: str) -> Decimal | None:
-        value = row.get(lines.name(ours))
+        value = _of(lines, row, ours)
         if value is None or value == "":
             return None
         try:
@@ -176,7 +176,7 @@ def _line(lines: Lines, row: Any, where: str) -> DealLine:
 
     if not isinstance(row, Mapping):
         raise refused("позиция должна быть объектом с полями name, quantity, price, amount")
-    name = text(row.get(lines.name("name")))
+    name = text(_of(lines, row, "name"))
     if not name:
         raise refused("у позиции нет названия")
     quantity, price, amount = number("quantity"), number("price"), number("amount")
@@ -189,11 +189,16 @@ def _line(lines: Lines, row: Any, where: str) -> DealLine:
         amount = quantity * price
     if price is None:
         price = rounded(amount / quantity)
-    return DealLine(name, quantity, price, amount, _vat(row.get(lines.name("vat")), refused), _item(row, lines))
+    return DealLine(name, quantity, price, amount, _vat(_of(lines, row, "vat"), refused), _item(row, lines))
+
+
+def _of(lines: Lines, row: Mapping[str, Any], ours: str) -> Any:
+    theirs = lines.name(ours)
+    return row.get(theirs) if theirs else None
 
 
 def _item(row: Mapping[str, Any], lines: Lines) -> str:
-    value = row.get(lines.name("item"))
+    value = _of(lines, row, "item")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
 
 
