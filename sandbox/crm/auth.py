@@ -32,6 +32,7 @@ class Caller:
 
     def __init__(self, store: Store, record: Record) -> None:
         self.record = record
+        self._strict = store.acl_strict
         self.id: str = record["id"]
         self.admin = record.get("type") in ("admin", "system")
         self.api = record.get("type") == "api"
@@ -59,6 +60,8 @@ class Caller:
         if self.admin:
             return "all"
         rights = self.scopes.get(scope)
+        if rights is None and not self._strict and scope not in ADMIN_ONLY:
+            return "all"
         if scope == "Webhook":  # a boolean scope: an API user sees its own webhooks
             return "own" if rights and self.api else "no"
         if scope in ADMIN_ONLY or not isinstance(rights, dict):

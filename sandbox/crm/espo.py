@@ -159,6 +159,7 @@ class Espo:
             "webhookTimeout": lambda v: setattr(hooks.sender, "timeout", float(v)),
             "raceWindow": lambda v: setattr(self.records, "race_window", float(v)),
             "lockout": lambda v: setattr(self.door, "enabled", bool(v)),
+            "aclStrictMode": lambda v: setattr(self.store, "acl_strict", bool(v)),
             "resetLockout": lambda v: self.door.reset() if v else None,
             "advanceClock": lambda v: self.clock.advance(float(v)),
         }
@@ -171,7 +172,8 @@ class Espo:
             "webhookQueueEventPortionSize": hooks.portion, "webhookBatchSize": hooks.batch,
             "webhookMaxAttemptNumber": hooks.max_attempts, "webhookFailAttemptPeriod": hooks.period,
             "webhookConnectTimeout": hooks.sender.connect_timeout, "webhookTimeout": hooks.sender.timeout,
-            "raceWindow": self.records.race_window, "lockout": self.door.enabled, "clock": self.clock.text(),
+            "raceWindow": self.records.race_window, "lockout": self.door.enabled,
+            "aclStrictMode": self.store.acl_strict, "clock": self.clock.text(),
         }  # fmt: skip
 
     def _set_interval(self, value: Any) -> None:

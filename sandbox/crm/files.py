@@ -72,7 +72,12 @@ class Letters:
         record = self._records.create("Email", values, caller, skip_duplicates=True)
         if account is not None:
             self._deliver(record, account)
-        return self._records.render.loaded("Email", record, caller.id)
+        return self._shown(record, caller)
+
+    def _shown(self, record: Record, caller: Caller) -> dict[str, Any]:
+        """Far from all that the original shows of a letter."""
+        shown = self._records.render.loaded("Email", record, caller.id)
+        return {**shown, "name": record.get("subject"), "hasAttachment": bool(shown["attachmentsIds"])}
 
     def update(self, id_: str, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """``{"status": "Sending"}`` sends a draft, also one left by a failure."""
@@ -83,7 +88,7 @@ class Letters:
             body = {k: v for k, v in body.items() if k != "status"}
             self._records.update("Email", id_, body, caller)
             self._deliver(record, account)
-            return self._records.render.loaded("Email", record, caller.id)
+            return self._shown(record, caller)
         return self._records.update("Email", id_, body, caller)
 
     @staticmethod

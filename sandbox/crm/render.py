@@ -109,9 +109,12 @@ class Renderer:
         out = self._head(record)
         out.update(self._set_values(entity, record))
         for attr in self._meta.attrs(entity).values():
-            if attr.part in ("linkName", "data", "ids", "names", "columns"):
+            if attr.part in ("linkName", "data", "ids", "names", "columns") and attr.field != "originalLead":
                 out[attr.name] = self.value(entity, record, attr)
-        return {**out, **self._system(record, full=False), **self._tail(entity, record, user_id)}
+        out.update(self._system(record, full=False), **self._tail(entity, record, user_id))
+        if entity == "Attachment":
+            del out["modifiedByName"]
+        return out
 
     def _set_values(self, entity: str, record: Record) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -125,6 +128,9 @@ class Renderer:
             out["targetListIsOptedOut"] = False
         if entity == "Account":
             out["contactIsInactive"] = False
+        if entity == "Contact":
+            account = self._store.get("Account", record.get("accountId"))
+            out.update(hasPortalUser=False, **({"accountType": account.get("type")} if account else {}))
         return out
 
     def announced(self, entity: str, record: Record) -> dict[str, Any]:

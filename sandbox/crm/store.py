@@ -60,6 +60,7 @@ class Store:
         self.deleted: dict[str, dict[str, Record]] = {}
         self.relations: dict[str, Relation] = {}
         self.files: dict[str, bytes] = {}
+        self.acl_strict = True  # a scope that no role names is closed, as in a fresh install
         self._random = random.Random()
 
     def new_id(self) -> str:
