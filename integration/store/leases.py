@@ -25,7 +25,7 @@ from integration.store.schema import leases
 
 
 class Keeper:
-    """One thread a process, started when there is first something to renew; forked children start their own."""
+    """One thread a process while there is something to renew; forked children start their own."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime], lease: float, heartbeat: float) -> None:
         self._engine, self._now, self._lease, self._heartbeat = engine, now, lease, heartbeat
@@ -39,7 +39,7 @@ class Keeper:
         with self._guard:
             if self._pid != os.getpid():
                 self._held, self._pid = {}, os.getpid()
-                threading.Thread(target=self._renew_for_ever, name="crm1c-leases", daemon=True).start()
+                threading.Thread(target=self._renew_while_held, name="crm1c-leases", daemon=True).start()
             self._held[token] = (table, row)
         try:
             yield
@@ -73,14 +73,15 @@ class Keeper:
                     return name, *got
         return None
 
-    def _renew_for_ever(self) -> None:
+    def _renew_while_held(self) -> None:
         pause = threading.Event()
-        pid = os.getpid()
-        while not pause.wait(self._heartbeat) and pid == self._pid:
+        while not pause.wait(self._heartbeat):
             with self._guard:
                 held = dict(self._held)
-            if held:
-                self._renew(held)
+                if not held:
+                    self._pid = 0  # whoever holds something next starts a new thread
+                    return
+            self._renew(held)
 
     def _renew(self, held: dict[str, tuple[Table, str]]) -> None:
         until = self._now() + timedelta(seconds=self._lease)
