@@ -19,7 +19,8 @@ class Accounting30(Checks):
 
     Options: base_url, username, password, organisation (ИНН of our own company), timezone (IANA, of the 1C server),
     defaults (set → field → value), sample_invoice (Ref_Key or number), sample_fields, item (code or Ref_Key),
-    contract_name, today (a date, for the doctor). Others are ignored. Raises ValueError for one that makes no sense.
+    contract_name, reuse_sessions, today (a date, for the doctor). Others are ignored.
+    Raises ValueError for one that makes no sense.
     """
 
     capabilities = frozenset({"counterparties", "contracts", "items", "invoices", "payments"})
@@ -31,7 +32,7 @@ class Accounting30(Checks):
 
     def opening_headers(self) -> Mapping[str, str]:
         """Asks for a session that later calls reuse; a publication may ignore it (section 6)."""
-        return {"IBSession": "start"}
+        return {"IBSession": "start"} if self.reuse_sessions else {}
 
     def session_died(self, call: Call, reply: Reply) -> bool:
         """Asked for a call that was made with a session cookie; see `refusals.session_died`."""

@@ -68,31 +68,32 @@ class Checks(Catalogs, Invoices):
         """One finding a question, in Russian. `today` (1C's zone) decides which VAT rate must be there."""
         day = today or self.today
         findings: list[Finding] = []
-        reached = yield from _guarded(self._reach(), findings, "1С не отвечает как надо")
+        reached, found = yield from _asked(self._reach(), findings, "1С не отвечает как надо")
         if not reached:
             return findings
+        findings += found
         if not self.model.known:
-            model = yield from _guarded(self.read_model(), findings, "метаданные 1С не прочитаны")
-            if model:
+            read, model = yield from _asked(self.read_model(), findings, "метаданные 1С не прочитаны")
+            if read:
                 self.learn(model)
         if self.model.known:
             findings += self._model_findings(day)
-        own = yield from _guarded(self.organisation(), findings, "своя организация не проверена")
-        if own is not None:
-            findings.append(Finding("ok", f"своя организация: {own.name}"))
-        elif not any(f.level == "FAIL" and f.what.startswith("своя организация") for f in findings):
-            findings.append(
-                Finding("FAIL", f"организации с ИНН {self.inn} нет в этой базе", "проверьте organisation в [onec.…]")
+        asked, own = yield from _asked(self.organisation(), findings, "своя организация не проверена")
+        if asked:
+            absent = Finding(
+                "FAIL", f"организации с ИНН {self.inn} нет в этой базе", "проверьте organisation в [onec.…]"
             )
-        money = yield from _guarded(self.currency("RUB"), findings, "валюта не проверена")
-        if money is not None:
-            findings.append(Finding("ok", f"валюта RUB: {money.name}"))
-        elif not any(f.what.startswith("валюта не") for f in findings):
-            findings.append(Finding("FAIL", "рубля (код 643) нет в Catalog_Валюты", "добавьте валюту из ОКВ"))
-        if self.configured_item and (item := (yield from _guarded(self.item(""), findings, "item"))) is not None:
-            findings.append(Finding("ok", f"номенклатура строк счёта: {item.name}"))
-        if self.sample_invoice and (yield from _guarded(self.sample(), findings, "sample_invoice")):
-            findings.append(Finding("ok", f"счёт-образец: {self.sample_invoice}"))
+            findings.append(Finding("ok", f"своя организация: {own.name}") if own else absent)
+        asked, money = yield from _asked(self.currency("RUB"), findings, "валюта не проверена")
+        if asked:
+            absent = Finding("FAIL", "рубля (код 643) нет в Catalog_Валюты", "добавьте валюту из ОКВ")
+            findings.append(Finding("ok", f"валюта RUB: {money.name}") if money else absent)
+        if self.configured_item:
+            asked, item = yield from _asked(self.item(""), findings, "item")
+            findings += [Finding("ok", f"номенклатура строк счёта: {item.name}")] if asked else []
+        if self.sample_invoice:
+            asked, _ = yield from _asked(self.sample(), findings, "sample_invoice")
+            findings += [Finding("ok", f"счёт-образец: {self.sample_invoice}")] if asked else []
         return findings
 
     def _reach(self) -> Talk[list[Finding]]:
@@ -139,13 +140,10 @@ def usual_rate(day: date) -> str:
     return "20" if day < date(2026, 1, 1) else "22"
 
 
-def _guarded(talk: Generator[Call, Reply, Any], findings: list[Finding], what: str) -> Talk[Any]:
-    """A question of the doctor: a refusal becomes a finding, so that the other questions are still asked."""
+def _asked(talk: Generator[Call, Reply, Any], findings: list[Finding], what: str) -> Talk[tuple[bool, Any]]:
+    """(whether 1C answered, what). A refusal becomes a finding: the doctor's other questions are still asked."""
     try:
-        value = yield from talk
+        return True, (yield from talk)
     except Fault as fault:
         findings.append(Finding("FAIL", f"{what}: {fault.reason}"))
-        return None
-    if isinstance(value, list):
-        findings += [finding for finding in value if isinstance(finding, Finding)]
-    return value
+        return False, None

@@ -140,6 +140,7 @@ def test_a_cyrillic_login_goes_as_utf8(bp: Accounting30) -> None:
 
 def test_sessions_are_asked_for_and_mourned(bp: Accounting30) -> None:
     assert bp.opening_headers() == {"IBSession": "start"}
+    assert dialect(reuse_sessions=False).opening_headers() == {}
     call = next(bp.invoice(REF))
     assert bp.session_died(call, Reply(400, {}, b""))
     assert not bp.session_died(call, told("error_14_filter", 400))
@@ -715,8 +716,8 @@ SESSION = "ibsession=abc; path=/bp"
 def test_the_doctor_of_a_healthy_base() -> None:
     bp = Accounting30(OPTIONS | {"today": "2026-11-24", "item": ITEM, "sample_invoice": REF})
     findings, _ = run(
-        bp.check(), told("service_document", cookie=SESSION), _metadata(model()), told("organisations"), told("currencies"),
-        told("item"), told("sample_invoice"),
+        bp.check(), told("service_document", cookie=SESSION), _metadata(model()), told("organisations"),
+        told("currencies"), told("item"), told("sample_invoice"),
     )  # fmt: skip
     assert {each.level for each in findings} == {"ok"}
     what = " | ".join(each.what for each in findings)
