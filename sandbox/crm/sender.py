@@ -82,7 +82,7 @@ class Sender:
                 connection.putheader(name, value)
             connection.endheaders(body)
             return connection.getresponse().status  # a redirect is not followed
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:
             raise SendingImpossible(str(error)) from error
         except TimeoutError:
             return 408
