@@ -125,6 +125,13 @@ class Administration:
             if isinstance(fields, list):
                 self._meta.duplicate_fields[name] = [str(f) for f in fields]
             return True
+        if action == "createLink":
+            child = str(body.get("entityForeign") or "")
+            known = self._meta.has(str(body.get("entity"))) and self._meta.has(child)
+            if not known or body.get("linkType") != "oneToMany" or not body.get("link") or not body.get("linkForeign"):
+                raise bad_request("Only oneToMany links are simulated.")
+            self._meta.add_link(str(body["entity"]), str(body["link"]), child, str(body["linkForeign"]))
+            return True
         raise ApiError(404, "Action does not exist.")
 
     # -- users --------------------------------------------------------------------------------------------------

@@ -160,6 +160,12 @@ FIELDS: dict[str, dict[str, Any]] = {
         "data": _f("jsonObject"),
         "fieldData": _f("jsonObject"),
     },
+    "ScheduledJob": {
+        "name": name_field(),
+        "job": _f("varchar", maxLength=100),
+        "status": _f("enum", options=["Active", "Inactive"], default="Active"),
+        "scheduling": _f("varchar", maxLength=48),
+    },
     "InboundEmail": {
         "name": name_field(),
         "emailAddress": _f("varchar", maxLength=255, required=True),

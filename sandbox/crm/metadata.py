@@ -20,8 +20,8 @@ SYSTEM = frozenset(
     {"id", "deleted", "createdAt", "createdById", "createdByName", "modifiedAt", "modifiedById", "modifiedByName",
      "versionNumber", "streamUpdatedAt"}
 )  # fmt: skip
-NO_WEBHOOKS = frozenset({"Webhook", "User", "Team", "Role", "Attachment", "Note", "InboundEmail"})
-ADMIN_ONLY = frozenset({"Role", "InboundEmail"})
+NO_WEBHOOKS = frozenset({"Webhook", "User", "Team", "Role", "Attachment", "Note", "InboundEmail", "ScheduledJob"})
+ADMIN_ONLY = frozenset({"Role", "InboundEmail", "ScheduledJob"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,15 @@ class Metadata:
             self.links[real] = {}
             self.custom.add(real)
         return real
+
+    def add_link(self, parent: str, link: str, child: str, child_link: str) -> None:
+        """One to many: a field on the child, a list on the parent; names of entities that are not custom get ``c``."""
+        with self._lock:
+            link = link if parent in self.custom else custom_name(link)
+            child_link = child_link if child in self.custom else custom_name(child_link)
+            self.fields[child][child_link] = {"type": "link", "entity": parent, "isCustom": True}
+            self.links.setdefault(parent, {})[link] = ("hasMany", child, child_link)
+            self._attrs.pop(child, None)
 
     def tree(self) -> dict[str, Any]:
         """What ``GET Metadata`` shows: entityDefs and scopes."""

@@ -26,7 +26,9 @@ Listener = Callable[[str, str, Record | None, Record, dict[str, Any], Caller], N
 Hook = Callable[[str, Record, dict[str, Any], bool], None]
 
 RACE_WINDOW = 0.002
-_UNSTREAMED = frozenset({"User", "Team", "Role", "Webhook", "Attachment", "Note", "InboundEmail", "Document", "Email"})
+_UNSTREAMED = frozenset(
+    {"User", "Team", "Role", "Webhook", "Attachment", "Note", "InboundEmail", "ScheduledJob", "Document", "Email"}
+)
 
 
 class Records:

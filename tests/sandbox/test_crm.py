@@ -503,6 +503,20 @@ def test_fields_and_entities_are_made_by_the_administrator(crm: Client) -> None:
     crm.face("POST", "switches", {"aclStrictMode": False})
     invoice = crm.make("CInvoice", {"name": "Счёт"})
     assert "versionNumber" not in invoice
+    link = {"entity": "Opportunity", "link": "invoices", "entityForeign": "CInvoice", "linkForeign": "deal",
+            "linkType": "oneToMany"}  # fmt: skip
+    assert crm("POST", "EntityManager/action/createLink", link, admin=True).json() is True
+    deal = crm.make("Opportunity", DEAL)["id"]
+    crm.put(f"CInvoice/{invoice['id']}", {"dealId": deal})
+    assert [r["id"] for r in crm.get(f"Opportunity/{deal}/cInvoices?select=id")["list"]] == [invoice["id"]]
+
+
+def test_the_webhook_job_is_among_the_scheduled_ones(crm: Client) -> None:
+    assert crm("GET", "ScheduledJob").status_code == 403
+    jobs = crm("GET", "ScheduledJob?select=job,scheduling,status", admin=True).json()["list"]
+    assert [(j["job"], j["scheduling"], j["status"]) for j in jobs] == [
+        ("ProcessWebhookQueue", "*/2 * * * *", "Active")
+    ]
 
 
 def test_settings_and_the_caller_can_be_read(crm: Client) -> None:
