@@ -101,7 +101,7 @@ def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) ->
 
 def owe(conn: Connection, owed: Owed, cause: Duty | Event, now: datetime, grace: float) -> tuple[str, bool]:
     """Write a duty down, or find the waiting one that takes it in. Returns its id and whether it is to be called:
-    it is new, or now due earlier than it was."""
+    it is new, or due no earlier than this one wants."""
     due = now + timedelta(seconds=owed.delay)
     row = {
         "id": new_id(),

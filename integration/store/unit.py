@@ -30,11 +30,20 @@ Wake = Callable[[str, str, str, float], None]  # a Call: queue, kind of work, ro
 class Delivery(Protocol):
     """The figures of delivery that the store keeps to, in seconds (settings: [delivery])."""
 
-    lease: float
-    heartbeat: float
-    poison_deaths: int
-    countdown_max: float
-    sweep_grace: float
+    @property
+    def lease(self) -> float: ...
+
+    @property
+    def heartbeat(self) -> float: ...
+
+    @property
+    def poison_deaths(self) -> int: ...
+
+    @property
+    def countdown_max(self) -> float: ...
+
+    @property
+    def sweep_grace(self) -> float: ...
 
 
 @dataclass

@@ -85,7 +85,7 @@ def test_an_id_that_the_database_cannot_hold_is_parked(world: World, record_id: 
     """The sender's mistake fails neither the delivery nor the items beside it."""
     due, parked = world.store.receive([arrival(), arrival(record_id, b"{}")], b"[]", {}, "trace")
     assert (len(due), parked) == (1, 1)
-    assert "Идентификатор" in [row.error for row in world.rows(inbox) if row.state == "parked"][0]
+    assert "Идентификатор" in next(row.error for row in world.rows(inbox) if row.state == "parked")
 
 
 def test_the_request_is_kept_whole(world: World) -> None:

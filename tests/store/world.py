@@ -85,9 +85,9 @@ class World:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def rows(self, box: Table) -> list[Any]:
+    def rows(self, table: Table) -> list[Any]:
         with self.store.reading() as conn:
-            return list(conn.execute(select(box).order_by(box.c.id)))
+            return list(conn.execute(select(table).order_by(*table.primary_key)))
 
     def row(self, row_id: str) -> Any:
         with self.store.reading() as conn:
