@@ -76,9 +76,15 @@ class Seeder:
         for name, first, last in MANAGERS:
             self._user(name, (people_role,), type="regular", firstName=first, lastName=last, password=PASSWORD,
                        emailAddress=f"{name}@crm.example")  # fmt: skip
-        now, job = crm.clock.text(), "Process Webhook Queue"  # every two minutes, as installed (§2.3)
-        crm.store.put("ScheduledJob", {"id": known_id(job), "name": job, "job": "ProcessWebhookQueue", "status": "Active",
-                                       "scheduling": "*/2 * * * *", "createdAt": now, "modifiedAt": now})  # fmt: skip
+        now, job = crm.clock.text(), "Process Webhook Queue"
+        scheduled = {
+            "job": "ProcessWebhookQueue",
+            "status": "Active",
+            "scheduling": "*/2 * * * *",
+        }  # as installed, §2.3
+        crm.store.put(
+            "ScheduledJob", {"id": known_id(job), "name": job, **scheduled, "createdAt": now, "modifiedAt": now}
+        )
         if fields:
             self.fields()
 
