@@ -9,7 +9,11 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 ROLES = ("web", "worker", "beat", "flower")
 
@@ -54,14 +58,18 @@ def _beat() -> str:
     """Some beat holds RedBeat's lock, which it has to renew."""
     from redbeat.schedulers import RedBeatConfig, get_redis
 
-    app = _app()
+    from integration.settings import load
+
+    app, redis = _app(), load().redis
+    app.conf.setdefault("redbeat_redis_url", redis.beat_url or redis.url)
     return "" if get_redis(app).exists(RedBeatConfig(app).lock_key) else "no beat holds the lock"
 
 
-def _app():  # type: ignore[no-untyped-def]
-    from celery.app.utils import find_app
+def _app() -> Celery:
+    from integration.settings import load
+    from tasks.app import create
 
-    return find_app(os.environ.get("CELERY_APP") or "tasks.app")
+    return create(load())
 
 
 if __name__ == "__main__":

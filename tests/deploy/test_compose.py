@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from typing import Any
 
 import pytest
 
-from tests.deploy.compose import FOLDER, TOP, Refused, filled, load, local, variables
+from tests.deploy.compose import FOLDER, TOP, Refused, command_line, filled, load, local, variables
 
 QUEUES = {"inbox", "onec", "crm", "mail", "periodic"}
 OURS = {"migrate", "web", "worker-onec", "worker", "beat", "flower"}
@@ -34,15 +33,12 @@ def test_each_command_is_one_that_crm1c_has(services: dict[str, Any], name: str)
     """A service's command parses as a command line of crm1c."""
     program, *words = services[name]["command"]
     assert program == "crm1c"
-    fixed = tuple(word for word in words[:2] if re.fullmatch("[a-z]+", word))
-    assert fixed in PROMISED
-    if importlib.util.find_spec("tasks.cli"):
-        from tasks.cli import main  # type: ignore[import-not-found, unused-ignore]
-
-        command, chain = main, list(words)
-        while chain and hasattr(command, "commands"):
-            command = command.commands[chain.pop(0)]
-        command.make_context(command.name, chain).close()
+    assert tuple(word for word in words[:2] if re.fullmatch("[a-z]+", word)) in PROMISED
+    command = command_line()
+    while words and hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    if command is not None:
+        command.make_context(command.name, words).close()
 
 
 def test_every_queue_has_a_worker_and_only_one_kind(services: dict[str, Any]) -> None:

@@ -81,6 +81,11 @@ class Server:
         assert self.running, f"{self.name} is not running"
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the last process ended (-9: it was killed); None while it runs or before its first start."""
+        return self._process.poll() if self._process is not None else None
+
     def start(self) -> Self:
         """Start it with whatever its folder holds, and wait until it answers; does nothing when it runs."""
         if self.running:
@@ -248,7 +253,8 @@ def descendants(pid: int) -> list[tuple[int, str]]:
     below, found = list(parents.get(pid, [])), []
     while below:
         child = below.pop()
-        found.append((child, guard.started(child)))
+        if start := guard.started(child):  # not one that ended while we looked
+            found.append((child, start))
         below += parents.get(child, [])
     return found
 

@@ -13,7 +13,7 @@ class Redis(Server):
 
     name = "redis"
 
-    def __init__(self, *, appendonly: bool = False, maxmemory: str = "256mb") -> None:
+    def __init__(self, *, appendonly: bool = False, maxmemory: str = "256mb", password: str = "") -> None:
         self.programs = ensure("redis")
         super().__init__(account("redis", "nobody"))
         self.settings = {
@@ -23,6 +23,7 @@ class Redis(Server):
             "save": "",
             "appendonly": "yes" if appendonly else "no",
             "maxmemory": maxmemory,
+            "requirepass": password,
             "maxmemory-policy": "noeviction",  # an evicted lock or schedule entry would be a silent fault
         }
 
@@ -32,12 +33,13 @@ class Redis(Server):
         return [str(self.programs / "redis-server"), *options], self.environment()
 
     def answers(self) -> bool:
-        """PONG, and not LOADING."""
+        """PONG, or a question for the password; not LOADING."""
         with socket.create_connection((HOST, self.port), 2) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
 
     @property
     def url(self) -> str:
         """Database 0."""
-        return f"redis://{HOST}:{self.port}/0"
+        password = self.settings["requirepass"]
+        return f"redis://{f':{password}@' if password else ''}{HOST}:{self.port}/0"
