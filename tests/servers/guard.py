@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 
@@ -52,8 +53,12 @@ def main() -> None:
         if started(group) == start:
             with contextlib.suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(100):  # a child of a killed server may write for a moment longer
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not any(map(os.path.exists, folders)):
+            break
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
