@@ -98,6 +98,28 @@ def _crm(settings: Settings, name: str, dialect: CrmDialect, circuits: Circuits)
     return System(f"crm:{name}", dialect, table.base_url, circuits, timeouts=timeouts)
 
 
+class _AsAdmin:
+    """A CRM's dialect with an administrator's credentials in place of the API user's."""
+
+    def __init__(self, dialect: Any, headers: Mapping[str, str]) -> None:
+        self._dialect, self._headers = dialect, headers
+
+    def credentials(self) -> Mapping[str, str]:
+        return self._headers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dialect, name)
+
+
+def as_admin(world: World, name: str, user: str, password: str) -> System[Any]:
+    """The CRM spoken to as its administrator, for one command; the password is kept nowhere."""
+    table = world.settings.crm[name]
+    dialect: Any = world.dialects[name]
+    speaker = _AsAdmin(dialect, dialect.admin_credentials(user, password))
+    timeouts = (table.connect_timeout, max(table.read_timeout, 60.0))  # a rebuild of its metadata takes its time
+    return System(f"crm:{name}", speaker, table.base_url, world.circuits, timeouts=timeouts)
+
+
 def _base(settings: Settings, name: str, circuits: Circuits, store: SqlStore) -> System[AccountingDialect]:
     table = settings.onec[name]
     options = plain(table) | {"vat_included": settings.invoicing.vat_included}

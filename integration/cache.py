@@ -77,7 +77,7 @@ class Circuits:
         """A call was answered: failures no longer stand in a row, and a probe closes the circuit."""
         _at, counted = self._seen.get(system, (0.0, False))
         if probe:
-            log.info("the circuit of %s closed", system)
+            log.info("%s снова отвечает: очередь идёт дальше", system)
             self._quietly(lambda: self._redis.delete(*_keys(system)))
             self.on_close(system)
         elif counted:
@@ -99,7 +99,7 @@ class Circuits:
         state = {"probe_at": self._clock() + pause, "pause": pause, "held": hold, "reason": reason}
         if standing is not None and not probe:
             return  # another worker opened it meanwhile
-        log.error("the circuit of %s opened for %.0f s: %s", system, pause, reason, extra={"held": hold})
+        log.error("%s не отвечает, очередь приостановлена на %.0f с: %s", system, pause, reason, extra={"held": hold})
         self._quietly(lambda: self._redis.set(f"circuit:{system}", json.dumps(state)))
         self._quietly(lambda: self._redis.delete(f"circuit:{system}:probe"))
         self.on_open(system, pause)
@@ -126,7 +126,7 @@ class Circuits:
         try:
             return command()
         except redis.RedisError as error:
-            log.warning("Redis is out of reach, circuits count as closed: %s", type(error).__name__)
+            log.warning("Redis недоступен, предохранители считаются замкнутыми: %s", type(error).__name__)
             return None
 
 

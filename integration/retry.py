@@ -60,7 +60,8 @@ def decide(error: BaseException, attempts: int, policy: Policy, luck: float) -> 
         return Park(error.kind)
     if attempts >= policy.attempts:
         return Park("unknown" if isinstance(error, Ambiguous) else "exhausted")
-    delay = policy.delay(attempts, luck)
+    # A lost answer is searched for at once: a find is cheap, and an invoice that stands is a client who waits.
+    delay = policy.delay(1 if isinstance(error, Ambiguous) else attempts, luck)
     if error.retry_after is not None:
         delay = max(0.5, min(error.retry_after, policy.cap))
     return Again(delay)

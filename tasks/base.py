@@ -57,7 +57,7 @@ class Caller:
         try:
             self._calls.put_nowait((queue_name, kind, row_id, delay))
         except queue.Full:
-            log.warning("a call is left to the sweep: too many wait for the broker")
+            log.warning("вызов оставлен обходу: слишком много ждут брокера")
 
     def flush(self) -> None:
         """Wait until every call so far was sent. For the end of a process."""
@@ -88,11 +88,11 @@ class Caller:
             publish(self._app, *call)
         except Exception as error:  # whatever is wrong with the broker, the call is tried again
             if not self.away:
-                log.error("the broker is away, calls wait: %s: %s", type(error).__name__, error)
+                log.error("брокер недоступен, вызовы ждут: %s: %s", type(error).__name__, error)
             self.away = True
             return False
         if self.away:
-            log.info("the broker is back")
+            log.info("брокер снова доступен")
         self.away = False
         return True
 

@@ -61,7 +61,7 @@ def _once(process: Process, job: str, slot: str, run: Callable[[], object]) -> N
             return
     result = run()
     with store.unit(f"slot of {job} done") as unit:
-        finish_slot(unit.conn, job, mark, unit.now)
+        finish_slot(unit.conn, job, mark, str(result), unit.now)
     log.info("%s: %s", job, result, extra={"slot": mark})
 
 

@@ -16,6 +16,8 @@ from integration.work import Duty, Event, Outcome, Owed, Wait
 
 log = logging.getLogger("crm1c.work")
 
+_DONE = {"done": "сделано", "unchanged": "уже так", "skipped": "не нужно"}
+
 Flow = Callable[[Services, Duty], Outcome]
 
 # What can be owed. A new kind of duty is one line here.
@@ -48,7 +50,7 @@ def _carry_out(services: Services, work: Duty | Event, flow: Callable[[], Outcom
             _failed(services, work, error)
             return
         services.store.settle(work, outcome)
-        log.info("%s: %s", outcome.kind, outcome.text, extra=_names(work))
+        log.info("%s: %s", _DONE[outcome.kind], outcome.text or "следующие шаги записаны", extra=_names(work))
 
 
 def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
@@ -60,18 +62,18 @@ def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
         return
     if isinstance(error, Held) or (isinstance(error, Crm1cError) and error.hold):
         pause = getattr(error, "retry_after", None) or services.settings.delivery.hold_first
-        log.warning("waits for %s: %s", error.system, error, extra=_names(work))
+        log.warning("ждёт %s: %s", error.system, error, extra=_names(work))
         store.put_off(work, pause, error, attempt=False, waits_for=error.system)
         return
     policy = services.policies.get(system.partition(":")[0], POLICIES["crm"])
     verdict = decide(error, work.attempts + 1, policy, luck)
     if isinstance(verdict, Again):
         doubt = error.about or "call" if isinstance(error, Ambiguous) and not isinstance(error, Doubt) else ""
-        log.warning("again in %.1f s: %s", verdict.delay, error, extra=_names(work))
+        log.warning("повтор через %.1f с: %s", verdict.delay, error, extra=_names(work))
         store.put_off(work, verdict.delay, error, attempt=True, doubt=doubt)
         return
     bug = error if verdict.kind == "bug" else None
-    log.error("parked as %s: %s", verdict.kind, error, exc_info=bug, extra=_names(work))
+    log.error("отложено (%s): %s", verdict.kind, error, exc_info=bug, extra=_names(work))
     store.park(work, verdict.kind, error, owes=_told(work, error, bug=bug is not None))
 
 

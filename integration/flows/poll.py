@@ -1,4 +1,4 @@
-"""The poll: what webhooks lost comes this way (a CRM gives up after half an hour, and tells nothing of silent changes)."""
+"""The poll: what webhooks lost comes this way (a CRM gives up after half an hour, and is silent about some changes)."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Base30:
     def letters(self, currency: str) -> Talk[str]:
         """ISO letters of a currency by its Ref_Key; its own code where ISO has no such; "" for none."""
         if currency and currency not in self._letters:
-            found = yield from read_entity(getting("1c: read currency", CURRENCY, currency))
+            found = yield from read_entity(getting("чтение валюты", CURRENCY, currency))
             code = currency_code(found or {})
             named = (letters for letters, (number, _) in CURRENCIES.items() if number == code)
             self._letters[currency] = next(named, code)

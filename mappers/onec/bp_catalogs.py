@@ -35,7 +35,7 @@ class Catalogs(Base30):
         """Our own company, by the configured ИНН."""
         if not self.inn:
             raise Fault("misconfigured", "не указан ИНН своей организации: organisation в таблице [onec.…]")
-        rows = yield from read_rows(listing("1c: find organisation", ORGANISATION, f"ИНН eq {quoted(self.inn)}"))
+        rows = yield from read_rows(listing("поиск организации", ORGANISATION, f"ИНН eq {quoted(self.inn)}"))
         fit = [row for row in rows if live(row) and text_of(row, "ИНН") == self.inn]
         return _found(fit[0], text_of(fit[0], "КПП")) if fit else None
 
@@ -44,7 +44,7 @@ class Catalogs(Base30):
         if letters not in CURRENCIES:
             raise Fault("rejected", f"валюта {letters[:10]!r} не поддерживается: нужен код ISO, например RUB")
         code = CURRENCIES[letters][0]
-        rows = yield from read_rows(listing("1c: find currency", CURRENCY))
+        rows = yield from read_rows(listing("поиск валюты", CURRENCY))
         for row in rows:
             if live(row) and currency_code(row) == code:
                 return _found(row, text_of(row, "Code"))
@@ -53,7 +53,7 @@ class Catalogs(Base30):
     def counterparties(self, inn: str, kpp: str | None) -> Talk[list[Found]]:
         """By ИНН, and by КПП unless that is None; `detail` holds the КПП."""
         filter_ = f"ИНН eq {quoted(inn)}" + ("" if kpp is None else f" and КПП eq {quoted(kpp)}")
-        rows = yield from read_rows(listing("1c: find counterparty", COUNTERPARTY, filter_))
+        rows = yield from read_rows(listing("поиск контрагента", COUNTERPARTY, filter_))
         return [
             _found(row, text_of(row, "КПП"))
             for row in rows
@@ -74,7 +74,7 @@ class Catalogs(Base30):
         }
         if self.model.has(COUNTERPARTY, "РегистрационныйНомер"):
             body["РегистрационныйНомер"] = party.ogrn
-        stored = yield from self._create(COUNTERPARTY, "контрагент", "counterparty", body, key)
+        stored = yield from self._create(COUNTERPARTY, "контрагент", body, key)
         return _found(stored, text_of(stored, "КПП"))
 
     def contracts(self, counterparty: str, organisation: str, currency: str) -> Talk[list[Found]]:
@@ -88,7 +88,7 @@ class Catalogs(Base30):
                 model.refers(CONTRACT, "ВалютаВзаиморасчетов", currency, CURRENCY),
             )
         )
-        rows = yield from read_rows(listing("1c: find contract", CONTRACT, filter_))
+        rows = yield from read_rows(listing("поиск договора", CONTRACT, filter_))
         return [_found(row, text_of(row, "Номер")) for row in rows if live(row)]
 
     def create_contract(self, counterparty: str, organisation: str, currency: str, name: str, key: str) -> Talk[Found]:
@@ -104,12 +104,12 @@ class Catalogs(Base30):
         }
         if model.known and model.has(CONTRACT, "Валютный"):
             # The form derives both flags from the currency; OData does not (trap 7).
-            money = yield from read_entity(getting("1c: read currency", CURRENCY, currency))
+            money = yield from read_entity(getting("чтение валюты", CURRENCY, currency))
             foreign = currency_code(money or {}) not in ("", _ROUBLE)
             body["Валютный"] = foreign
             if model.has(CONTRACT, "ОплатаВВалюте"):
                 body["ОплатаВВалюте"] = foreign
-        stored = yield from self._create(CONTRACT, "договор", "contract", body, key)
+        stored = yield from self._create(CONTRACT, "договор", body, key)
         return _found(stored, text_of(stored, "Номер"))
 
     def item(self, name: str) -> Talk[Found | None]:
@@ -119,7 +119,7 @@ class Catalogs(Base30):
         """
         wanted = self.configured_item or clean(name)
         if is_ref(wanted):
-            row = yield from read_entity(getting("1c: read item", ITEM, wanted))
+            row = yield from read_entity(getting("чтение номенклатуры", ITEM, wanted))
             found = _found(row, text_of(row, "Code")) if row and live(row) else None
         else:
             found = yield from self._item_named(wanted)
@@ -137,7 +137,7 @@ class Catalogs(Base30):
             "НаименованиеПолное": self.model.fitting(ITEM, "НаименованиеПолное", title, None),
             "Услуга": True,
         }
-        stored = yield from self._create(ITEM, "номенклатура", "item", body, "")
+        stored = yield from self._create(ITEM, "номенклатура", body, "")
         return _found(stored, text_of(stored, "Code"))
 
     def _item_named(self, name: str) -> Talk[Found | None]:
@@ -145,7 +145,7 @@ class Catalogs(Base30):
         filter_ = f"Description eq {quoted(description)}"
         if _CODE.fullmatch(name):
             filter_ += f" or Code eq {quoted(name)}"
-        rows = yield from read_rows(listing("1c: find item", ITEM, filter_))
+        rows = yield from read_rows(listing("поиск номенклатуры", ITEM, filter_))
         fit = sorted((row for row in rows if live(row)), key=lambda row: (text_of(row, "Code"), row["Ref_Key"]))
         for field, value in (("Description", description), ("Code", name)):
             for row in fit:
@@ -157,12 +157,12 @@ class Catalogs(Base30):
         """Cut the same way for the search and for the creation: else every long name would be created again."""
         return self.model.fitting(ITEM, "Description", name, _DESCRIPTION)
 
-    def _create(self, set_name: str, what: str, step: str, body: dict[str, Any], key: str) -> Talk[dict[str, Any]]:
+    def _create(self, set_name: str, what: str, body: dict[str, Any], key: str) -> Talk[dict[str, Any]]:
         """POST, then a read-back compared with what was sent."""
         if key and self.model.has(set_name, "Комментарий"):
             body["Комментарий"] = f"Создано crm1c по данным CRM {marker(key)}"
-        made = yield from write(creating(f"1c: create {step}", set_name, body))
-        stored = yield from read_entity(getting(f"1c: read back {step}", set_name, made["Ref_Key"]))
+        made = yield from write(creating(f"запись: {what}", set_name, body))
+        stored = yield from read_entity(getting(f"чтение записанного: {what}", set_name, made["Ref_Key"]))
         if stored is None:
             raise Fault(
                 "ambiguous",

@@ -34,7 +34,7 @@ class Checks(Catalogs, Invoices):
 
     def read_model(self) -> Talk[dict[str, Any]]:
         """$metadata (XML alone, up to 17 MB and 36 s), reduced to the sets and enumerations of this mapping."""
-        call = Call("1c: read metadata", "GET", "$metadata", headers={"Accept": "application/xml"}, repeatable=True)
+        call = Call("чтение метаданных", "GET", "$metadata", headers={"Accept": "application/xml"}, repeatable=True)
         reply = yield call
         checked(call, reply)
         try:
@@ -98,7 +98,7 @@ class Checks(Catalogs, Invoices):
 
     def _reach(self) -> Talk[list[Finding]]:
         # The transport asks for a session with the first call that has none (`opening_headers`), as this one should be.
-        call = calling("1c: service document", "")
+        call = calling("проверка связи", "")
         reply: Reply = yield call
         answer(call, reply)
         found = [Finding("ok", "1С отвечает, логин принят")]

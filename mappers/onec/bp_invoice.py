@@ -62,7 +62,7 @@ class Invoices(Base30):
         filter_ = f"substringof({quoted(key)}, Комментарий)"
         if counterparty:
             filter_ += " and " + self.model.refers(INVOICE, "Контрагент", counterparty, COUNTERPARTY)
-        rows = yield from read_rows(listing("1c: find invoice", INVOICE, filter_))
+        rows = yield from read_rows(listing("поиск счёта по ключу", INVOICE, filter_))
         found: list[Invoice] = []
         for row in rows:
             if key.casefold() in text_of(row, "Комментарий").casefold():
@@ -71,7 +71,7 @@ class Invoices(Base30):
 
     def invoice(self, ref_key: str) -> Talk[Invoice | None]:
         """The invoice as it stands now; None when it was erased."""
-        row = yield from read_entity(getting("1c: read invoice", INVOICE, ref_key))
+        row = yield from read_entity(getting("чтение счёта", INVOICE, ref_key))
         return None if row is None else (yield from self._invoice(row))
 
     def create_invoice(self, draft: InvoiceDraft, refs: InvoiceRefs) -> Talk[Invoice]:
@@ -82,8 +82,8 @@ class Invoices(Base30):
         """
         house = yield from self._house(refs.organisation)
         body = house | self.defaults(INVOICE) | (yield from self._body(draft, refs))
-        made = yield from write(creating("1c: create invoice", INVOICE, body))
-        return (yield from self._read_back("1c: read back invoice", made["Ref_Key"], body))
+        made = yield from write(creating("запись счёта", INVOICE, body))
+        return (yield from self._read_back("чтение записанного счёта", made["Ref_Key"], body))
 
     def rewrite_invoice(self, invoice: Invoice, draft: InvoiceDraft, refs: InvoiceRefs) -> Talk[Invoice]:
         """New content for a standing invoice: compare the version, unpost, PATCH, read back. It stays unposted.
@@ -93,7 +93,7 @@ class Invoices(Base30):
         Raises Fault conflict when somebody changed, marked or erased it.
         """
         body = yield from self._body(draft, refs)
-        now = yield from read_entity(getting("1c: read invoice before rewriting", INVOICE, invoice.ref_key))
+        now = yield from read_entity(getting("чтение счёта перед записью", INVOICE, invoice.ref_key))
         if now is None or now.get("DeletionMark"):
             what = "удалён" if now is None else "помечен на удаление"
             raise Fault("conflict", f"счёт {invoice.number} в 1С {what}: решите, выставлять ли новый")
@@ -102,14 +102,14 @@ class Invoices(Base30):
         if text_of(now, "DataVersion") != invoice.version:
             raise Fault("conflict", f"счёт {invoice.number} изменён в 1С после нас: решите, какое содержание верно")
         if now.get("Posted"):
-            yield from carry_out(posting("1c: unpost invoice", INVOICE, invoice.ref_key, undo=True))
-        yield from write(patching("1c: rewrite invoice", INVOICE, invoice.ref_key, body))
-        return (yield from self._read_back("1c: read back rewritten invoice", invoice.ref_key, body))
+            yield from carry_out(posting("отмена проведения счёта", INVOICE, invoice.ref_key, undo=True))
+        yield from write(patching("перезапись счёта", INVOICE, invoice.ref_key, body))
+        return (yield from self._read_back("чтение переписанного счёта", invoice.ref_key, body))
 
     def post_invoice(self, ref_key: str) -> Talk[Invoice]:
         """Post and make sure: posting twice is harmless."""
-        yield from carry_out(posting("1c: post invoice", INVOICE, ref_key))
-        row = yield from read_entity(getting("1c: read posted invoice", INVOICE, ref_key))
+        yield from carry_out(posting("проведение счёта", INVOICE, ref_key))
+        row = yield from read_entity(getting("чтение проведённого счёта", INVOICE, ref_key))
         if row is None or row.get("Posted") is not True:
             raise Fault(
                 "rejected",
@@ -131,7 +131,7 @@ class Invoices(Base30):
         skip = 0
         while True:
             page = yield from read_rows(
-                listing("1c: payments of counterparty", PAYMENT, " and ".join(parts), top=_PAGE, skip=skip,
+                listing("оплаты контрагента", PAYMENT, " and ".join(parts), top=_PAGE, skip=skip,
                         order="Date,Ref_Key")
             )  # fmt: skip
             for payment in page:
@@ -147,9 +147,9 @@ class Invoices(Base30):
         if not wanted:
             return None
         if is_ref(wanted):
-            row = yield from read_entity(getting("1c: read sample invoice", INVOICE, wanted))
+            row = yield from read_entity(getting("чтение счёта-образца", INVOICE, wanted))
         else:
-            rows = yield from read_rows(listing("1c: find sample invoice", INVOICE, f"Number eq {quoted(wanted)}"))
+            rows = yield from read_rows(listing("поиск счёта-образца", INVOICE, f"Number eq {quoted(wanted)}"))
             # Numbers begin anew each year: the latest is meant.
             row = max((r for r in rows if live(r)), key=lambda r: text_of(r, "Date"), default=None)
         if row is None or not live(row):
@@ -233,7 +233,7 @@ class Invoices(Base30):
     def _rate(self, currency: str, draft: InvoiceDraft) -> Talk[tuple[Decimal, Decimal]]:
         """Rate and multiplicity of the draft's date: the last on or before it. None of them is ever guessed."""
         period = moment(to_local(draft.date, self.zone))
-        rows = yield from read_rows(calling("1c: exchange rate", f"{RATES}/SliceLast(Period={period})"))
+        rows = yield from read_rows(calling("курс валюты", f"{RATES}/SliceLast(Period={period})"))
         for row in rows:
             if ref_of(row, "Валюта", CURRENCY) == currency.lower() and number_of(row, "Курс") > 0:
                 return number_of(row, "Курс"), number_of(row, "Кратность") or Decimal(1)

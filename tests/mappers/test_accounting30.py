@@ -369,8 +369,8 @@ def test_an_invoice_is_created_whole_and_unposted(bp: Accounting30) -> None:
     found, calls = run(talk, told("invoice", 201), told("invoice"), told("currency_rub"))
     assert (found.ref_key, found.posted, found.currency) == (REF, False, "RUB")
     assert [(call.method, call.step) for call in calls[:2]] == [
-        ("POST", "1c: create invoice"),
-        ("GET", "1c: read back invoice"),
+        ("POST", "запись счёта"),
+        ("GET", "чтение записанного счёта"),
     ]
     row = {"Номенклатура_Key": ITEM, "СтавкаНДС": "НДС22"}
     assert sent(calls[0]) == {

@@ -1,0 +1,84 @@
+"""Is everything in place? One finding a line, each with its mend: database, broker, Redis, every system, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from sqlalchemy import text
+
+from integration.bootstrap import World
+from integration.errors import Crm1cError
+from integration.store import migrate
+from mappers.dialect import Finding
+
+SKEW = 5.0  # seconds by which the database's clock may differ from ours
+
+
+def examine(world: World, broker: Callable[[], list[Finding]]) -> Iterator[tuple[str, Finding]]:
+    """(where, finding) as they are found; `broker` asks the broker (only tasks know it)."""
+    yield "crm1c.toml", Finding("ok", f"настройки прочитаны: {world.settings.origin or 'из памяти'}")
+    for where, look in (("база данных", _database), ("Redis", _redis)):
+        yield from _all(where, lambda look=look: look(world))  # type: ignore[misc]
+    yield from _all("RabbitMQ", broker)
+    for name, base in world.services.bases.items():
+        yield from _all(f"1С {name}", lambda base=base: _one_base(base))  # type: ignore[misc]
+    for name, crm in world.services.crms.items():
+        yield from _all(f"CRM {name}", lambda crm=crm: crm.ask(crm.say.check()))  # type: ignore[misc]
+    if not world.settings.onec or not world.settings.crm:
+        yield "crm1c.toml", Finding("FAIL", "нет ни одной базы 1С или CRM", "добавьте [onec.ИМЯ] и [crm.ИМЯ]")
+    if world.settings.web.public_url is None:
+        mend = "укажите [web] public_url: этот адрес crm1c setup пропишет в веб-хуках CRM"
+        yield "crm1c.toml", Finding("warn", "внешний адрес crm1c не задан", mend)
+
+
+def _all(where: str, look: Callable[[], list[Finding]]) -> Iterator[tuple[str, Finding]]:
+    """One part's findings; a part that can't be asked is a finding too, and never stops the others."""
+    try:
+        found = look()
+    except Crm1cError as error:
+        found = [Finding("FAIL", error.reason, error.detail)]
+    except Exception as error:  # the doctor tells of every trouble, foreseen or not
+        found = [Finding("FAIL", f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")]
+    yield from ((where, finding) for finding in found)
+
+
+def _one_base(base: Any) -> list[Finding]:
+    with base.session():
+        found: list[Finding] = base.ask(base.say.check())
+    return found
+
+
+def _database(world: World) -> list[Finding]:
+    have, want = migrate.current(world.settings.database.url), migrate.head()
+    if have != want:
+        return [Finding("FAIL", f"схема {have or 'пуста'}, нужна {want}", "выполните crm1c db upgrade")]
+    found = [Finding("ok", f"доступна, схема {have}")]
+    if world.store.engine.dialect.name == "postgresql":
+        with world.store.reading() as conn:
+            theirs: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+        skew = abs((theirs.astimezone(UTC) - world.services.now()).total_seconds())
+        if skew > SKEW:
+            found.append(Finding("FAIL", f"часы базы расходятся с нашими на {skew:.0f} с", "настройте NTP на машинах"))
+        else:
+            found.append(Finding("ok", "часы совпадают"))
+    return found
+
+
+def _redis(world: World) -> list[Finding]:
+    try:
+        world.redis.ping()
+    except redis.RedisError as error:
+        return [Finding("FAIL", "недоступен", f"проверьте [redis] url: {type(error).__name__}")]
+    if world.settings.redis.url.startswith("embedded://"):
+        return [Finding("ok", "встроенный, живёт вместе с процессом")]
+    try:
+        policy = str(world.redis.config_get("maxmemory-policy").get("maxmemory-policy"))  # type: ignore[union-attr]
+    except redis.RedisError:
+        return [Finding("ok", "доступен"), Finding("warn", "политика памяти не видна", "нужна noeviction")]
+    if policy != "noeviction":
+        mend = "CONFIG SET maxmemory-policy noeviction: вытесненный ключ останавливает расписание"
+        return [Finding("warn", f"политика памяти {policy}", mend)]
+    return [Finding("ok", "доступен, noeviction")]

@@ -1,0 +1,52 @@
+"""The command line. A command that fails says one clear line on stderr and exits non-zero."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from integration.errors import Crm1cError
+from integration.settings import SettingsError
+from tasks.cli import admin, look, play, serve
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=HELP)
+@click.version_option(package_name="crm1c", prog_name="crm1c")
+def crm1c() -> None:
+    """crm1c: посредник между CRM и 1С — счета, реквизиты, оплаты, бонусы.
+
+    Настройки: ./crm1c.toml, другой файл — в CRM1C_CONFIG. Начать: crm1c up --sandbox (ничего настраивать не нужно),
+    затем crm1c init и crm1c doctor.
+    """
+
+
+for module in (serve, admin, look, play):
+    for command in module.COMMANDS:
+        crm1c.add_command(command)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    try:
+        crm1c(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        _fail("прервано", 130)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "crm1c"
+        _fail(f"{error.format_message()}  (справка: {where} --help)", error.exit_code)
+    except SettingsError as error:
+        _fail(str(error), 2)
+    except Crm1cError as error:
+        _fail(f"{error.reason}{f' [{error.detail}]' if error.detail else ''}", 1)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"crm1c: {text}", err=True)
+    sys.exit(code)

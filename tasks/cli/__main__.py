@@ -1,0 +1,5 @@
+"""`python -m tasks.cli`, which is `crm1c`."""
+
+from tasks.cli import main
+
+main()

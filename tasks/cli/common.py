@@ -1,0 +1,46 @@
+"""What commands share: settings read and logging set up once, a world without a broker for those that only look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from integration import log
+from integration.bootstrap import World, build
+from integration.errors import Misconfigured
+from integration.settings import Settings, load
+from integration.store import migrate
+from tasks.base import Process
+from tasks.run import made
+
+
+def settings_ready(*, quiet: bool = False) -> Settings:
+    """The settings, with logging as they say; `quiet`: warnings alone, for commands whose answer is on stdout."""
+    settings = load()
+    log.configure(settings.log)
+    if quiet:
+        logging.getLogger().setLevel(logging.ERROR)
+    log.register_secrets(settings.known_secrets)
+    return settings
+
+
+def running(settings: Settings) -> Process:
+    """The process of a long-running part. The schema must be up to date: a part never starts on half a database."""
+    if settings.embedded:
+        migrate.upgrade(settings.database.url)
+    elif migrate.current(settings.database.url) != migrate.head():
+        raise Misconfigured("Схема базы данных устарела или пуста: выполните crm1c db upgrade.")
+    return made(settings)
+
+
+@contextmanager
+def looking(settings: Settings) -> Iterator[World]:
+    """A world for one command. What it wakes is sent through the broker before the command ends."""
+    process = made(settings)
+    world = build(settings, process.caller)
+    try:
+        yield world
+    finally:
+        process.caller.flush()
+        world.close()

@@ -1,0 +1,195 @@
+"""How each part runs: web, worker, beat; as processes of their own, or all in one (the embedded mode)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.beat import EmbeddedService, Scheduler
+from celery.signals import setup_logging, worker_process_shutdown
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger as GunicornLogger
+from waitress.server import create_server
+
+from integration.errors import Misconfigured
+from integration.flows.origin import mark_start
+from integration.http.app import create_app
+from integration.http.parts import Parts
+from integration.settings import Settings
+from tasks import inbound, outbound, periodic
+from tasks.app import QUEUES, create, unsafe
+from tasks.base import Process, prepare_broker
+
+log = logging.getLogger("crm1c.run")
+
+EMBEDDED_THREADS = 4
+
+
+def made(settings: Settings) -> Process:
+    """The application with its tasks. Raises Misconfigured when a setting could lose messages."""
+    app = create(settings)
+    if found := unsafe(app):
+        raise Misconfigured("Настройки небезопасны: " + "; ".join(found))
+    process = Process(settings, app)
+    for module in (inbound, outbound, periodic):
+        module.register(app, process)
+    app.conf.beat_schedule = periodic.beat_schedule(settings)
+    setup_logging.connect(_keep_our_logging, weak=False)
+    return process
+
+
+def _keep_our_logging(**_: Any) -> None:
+    """Celery leaves the logging alone when somebody listens to this signal."""
+
+
+def web_app(process: Process) -> Flask:
+    """The WSGI application of this process."""
+    world = process.world
+    parts = Parts(
+        settings=world.settings,
+        store=world.store,
+        senders=world.dialects,
+        probes={"broker": lambda: not process.caller.away, "redis": lambda: bool(world.redis.ping())},
+        now=world.services.now,
+    )
+    return create_app(parts)
+
+
+class _OurLogging(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's own lines through our masked handler, none of its handlers."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ARG002 – gunicorn's signature
+        self.loglevel = logging.INFO
+        self.error_log.propagate = True
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings instead of its command line; each worker process makes its own application."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        super().__init__()
+
+    def load_config(self) -> None:
+        web = self._process.settings.web
+        options = {
+            "bind": f"{web.host}:{web.port}",
+            "workers": web.processes,
+            "worker_class": "gthread",
+            "threads": web.threads,
+            "timeout": 60,
+            "graceful_timeout": 20,
+            "keepalive": 15,
+            "max_requests": 100_000,
+            "max_requests_jitter": 10_000,
+            "accesslog": None,
+            "logger_class": _OurLogging,
+            "control_socket_disable": True,  # newer gunicorns open one in the working directory
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return web_app(self._process)
+
+
+def serve_web(process: Process) -> None:
+    """Serve until told to stop. Production: gunicorn's processes."""
+    with process.world.store.reading():
+        pass  # the database answers, or the reason is told now
+    mark_start(process.world.services)
+    process.world.close()
+    _Gunicorn(process).run()
+
+
+def work(process: Process, queues: Sequence[str] = (), concurrency: int | None = None) -> int:
+    """Run a worker until told to stop; returns its exit code. `queues`: names without the prefix, all by default."""
+    app = process.app
+    prepare_broker(app)
+    mark_start(process.world.services)
+    process.world.close()
+    worker_process_shutdown.connect(lambda **_: _leave(process), weak=False)
+    worker = app.Worker(
+        pool_cls="prefork",
+        concurrency=concurrency or process.settings.worker.concurrency,
+        queues=[f"crm1c.{name}" for name in queues or QUEUES],
+        optimization="fair",
+        without_mingle=True,
+        without_gossip=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _leave(process: Process) -> None:
+    process.caller.flush()
+    process.world.close()
+
+
+def beat(process: Process, schedule_file: Path | None = None) -> None:
+    """Send periodic work by the clock until told to stop: RedBeat over a real Redis, else the file scheduler."""
+    settings, app = process.settings, process.app
+    prepare_broker(app)
+    if settings.redis.url.startswith("embedded://"):
+        app.Beat(scheduler="celery.beat:PersistentScheduler", schedule=str(schedule_file or "crm1c-beat")).run()
+        return
+    app.conf.redbeat_redis_url = settings.redis.beat_url or settings.redis.url
+    app.conf.redbeat_key_prefix = "crm1c:beat:"
+    app.conf.beat_max_loop_interval = 5
+    app.conf.redbeat_lock_timeout = 60
+    app.Beat(scheduler="redbeat.RedBeatScheduler").run()
+
+
+@contextmanager
+def everything(process: Process) -> Iterator[str]:
+    """Web, worker and beat in this one process (the embedded mode); yields the web's address."""
+    settings, app = process.settings, process.app
+    mark_start(process.world.services)
+    server = create_server(
+        web_app(process),
+        host=settings.web.host,
+        port=settings.web.port,
+        threads=settings.web.threads,
+        max_request_body_size=settings.web.max_body,
+    )
+    worker = app.WorkController(
+        pool_cls="threads",
+        concurrency=EMBEDDED_THREADS,
+        queues=[f"crm1c.{name}" for name in QUEUES],
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+    )
+    service = EmbeddedService(app, thread=True, scheduler_cls=MemoryScheduler, max_interval=1)
+    threads = [
+        threading.Thread(target=server.run, name="crm1c-web", daemon=True),
+        threading.Thread(target=worker.start, name="crm1c-worker", daemon=True),
+        service,
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield f"http://{settings.web.host}:{server.effective_port}"
+    finally:
+        service.stop()
+        worker.stop(exitcode=0)
+        server.close()
+
+
+class MemoryScheduler(Scheduler):
+    """The beat of the embedded mode: what it knows lives as long as the process."""
+
+    def setup_schedule(self) -> None:
+        self.install_default_entries(self.data)
+        self.merge_inplace(self.app.conf.beat_schedule)
+
+    @property
+    def celery_app(self) -> Celery:
+        return self.app
