@@ -91,7 +91,11 @@ class Button:
         deadline = clock() + wait
         while True:
             event, duties, link = self._look(event_id, name, deal)
-            invoice = verdict(event, duties, link)
+            try:
+                invoice = verdict(event, duties, link)
+            except Problem as refusal:
+                refusal.members["event"] = event_id
+                raise
             if invoice is not None:
                 return answer({"event": event_id, "invoice": invoice_of(self._parts, invoice)})
             left = deadline - clock()
@@ -153,8 +157,9 @@ def verdict(event: AnyRow, duties: Sequence[AnyRow], link: Link | None) -> Link 
     work = [event, *(duty for duty in duties if duty.kind == "invoice")]
     parked = [one for one in work if one.state == "parked"]
     if parked:
-        last = parked[-1]
-        raise Problem(_STATUS.get(last.error_kind, 503), last.error or "", kind=last.error_kind)
+        last, later = parked[-1], {"Retry-After": "60"}
+        status = _STATUS.get(last.error_kind, 503)
+        raise Problem(status, last.error or "", headers=later if status == 503 else {}, kind=last.error_kind)
     if any(one.state != "done" for one in work):
         return None
     if link is not None and link.state == "posted":

@@ -88,13 +88,16 @@ class Intake:
         return answer({"accepted": len(due), "duplicates": duplicates, "parked": parked}, 202)
 
     def _body(self) -> bytes:
-        request.max_content_length = self._max - 1  # also for a body that doesn't tell its length
+        request.max_content_length = self._max
         try:
-            return request.get_data(cache=False)
+            raw = request.get_data(cache=False)
         except RequestEntityTooLarge as error:
             raise self._too_large() from error
         except ClientDisconnected as error:
             raise Problem(400, "Запрос оборван: тело короче, чем обещано.") from error
+        if len(raw) >= self._max:  # it didn't tell its length, and reading stopped at the limit
+            raise self._too_large()
+        return raw
 
     def _too_large(self) -> Problem:
         return Problem(413, f"Тело запроса больше, чем принимается: допустимо меньше {self._max} байт.")

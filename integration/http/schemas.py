@@ -78,6 +78,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "detail": {"type": "string", "description": "Что не так и что сделать, по-русски"},
             "trace": {"type": "string", "description": "Номер, под которым запрос стоит в журнале"},
             "kind": {"type": "string", "description": "Вид отказа, если работа отложена"},
+            "event": {"type": "string", "description": "Событие, о работе которого речь"},
         },
         ["type", "title", "status", "detail", "trace"],
         "RFC 9457",

@@ -51,16 +51,32 @@ def settings(path: Path, **web: Any) -> Settings:
 
 
 @dataclass
+class Clock:
+    """Time that only a test moves; `meanwhile`: what happens during the next pauses, one each."""
+
+    seconds: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.seconds += seconds
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+
+
+@dataclass
 class World:
     path: Path
     settings: Settings
     store: SqlStore
     parts: Parts
     client: FlaskClient
-    seconds: float = 0.0
-    woken: list[tuple[str, str, str, float]] = field(default_factory=list)
-    during_pause: list[Callable[[], None]] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
+    clock: Clock
+    woken: list[Any]
 
     def post(self, body: bytes, *, secret: str = SECRET, hook: str = "foreignhook", **more: Any) -> TestResponse:
         """A webhook about an updated Opportunity, signed as EspoCRM 9 signs."""
@@ -86,41 +102,32 @@ class World:
         with self.store.reading() as conn:
             return int(conn.scalar(select(func.count()).select_from(inbox)) or 0)
 
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.seconds)
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.seconds += seconds
-        if self.during_pause:
-            self.during_pause.pop(0)()
-
 
 def make(path: Path, **web: Any) -> World:
     """A fresh world; `web` are keys of [web]."""
     told = settings(path, **web)
     engine = connect(told.database.url)
     metadata.create_all(engine)
-    world: World
+    clock = Clock()
+    woken: list[Any] = []
 
     def wake(*call: Any) -> None:
-        world.woken.append(call)
+        woken.append(call)
 
-    store = SqlStore(engine, lambda: world.now(), told.delivery, wake)
+    store = SqlStore(engine, clock.now, told.delivery, wake)
     options = {"base_url": "http://crm", "api_key": "key"}
     parts = Parts(
         settings=told,
         store=store,
         senders={NAME: EspoCrm(options)},
         probes={"broker": lambda: True, "redis": lambda: True},
-        now=lambda: world.now(),
-        clock=lambda: world.seconds,
-        pause=lambda seconds: world.pause(seconds),
+        now=clock.now,
+        clock=lambda: clock.seconds,
+        pause=clock.pause,
     )
     with engine.begin() as conn:
         keys.keep_webhooks(conn, NAME, [(HOOK, "Opportunity.update", HOOK_SECRET)], START)
-    world = World(path, told, store, parts, create_app(parts).test_client())
-    return world
+    return World(path, told, store, parts, create_app(parts).test_client(), clock, woken)
 
 
 def rebuilt(world: World, **parts: Any) -> FlaskClient:
