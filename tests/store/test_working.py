@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy.event import listen, remove
 
 from integration.errors import Ambiguous, Held, Rejected, Transient
 from integration.store.schema import event_duties, inbox, outbox
@@ -171,6 +172,28 @@ def test_events_merged_at_once_are_all_bound(world: World) -> None:
 
     together(20, settle)
     assert Counter(event for event, _ in bound(world)) == {event.id: 2 for event in events}
+
+
+def test_settling_and_claiming_never_wait_for_each_other(world: World) -> None:
+    """A duty owed again under its own key is claimed between every two statements of the settling: neither fails."""
+    first, second, other = world.claimed_duty(), world.duty(owing(merge="again")), world.another()
+    answers: list[Any] = []
+    claims: list[threading.Thread] = []
+
+    def claim(*_: Any) -> None:
+        claims.append(threading.Thread(target=lambda: answers.append(other.claim_duty(second))))
+        claims[-1].start()
+        claims[-1].join(0.2)  # it may well wait for us to commit, as long as we don't wait for it
+
+    listen(world.store.engine, "before_cursor_execute", claim)
+    try:
+        world.store.settle(first, Outcome("done", owes=(owing(merge="again"),)))
+    finally:
+        remove(world.store.engine, "before_cursor_execute", claim)
+    for thread in claims:
+        thread.join(30)
+    assert len(answers) == len(claims) > 2
+    assert [world.row(one).state for one in (first.id, second)] == ["done", "running"]
 
 
 def test_ids_are_given_in_the_order_of_what_is_owed(world: World) -> None:
