@@ -45,9 +45,9 @@ def current_trace() -> str:
 
 # -- masking ----------------------------------------------------------------------------------------------------------
 
-# A number begins where no hexadecimal neighbour makes it a part of an id; escapes (%27, \u041d) end in such letters,
+# A number begins where no hexadecimal neighbour makes it a part of an id; escapes (%27, \xa0, \u041d) end in such letters,
 # but bound a word as a blank does. Looked at behind the first digit, so that re can skip other letters cheaply.
-_DIGIT = r"[0-9](?:(?<![0-9A-Fa-f].)|(?<=%[0-9A-Fa-f]{2}.)|(?<=\\u[0-9A-Fa-f]{4}.))"
+_DIGIT = r"[0-9](?:(?<![0-9A-Fa-f].)|(?<=%[0-9A-Fa-f]{2}.)|(?<=\\x[0-9A-Fa-f]{2}.)|(?<=\\u[0-9A-Fa-f]{4}.))"
 _END = r"(?![0-9A-Fa-f])"
 _GAP = r"(?:[\s()\u2010-\u2015-]|%20){0,3}"
 
@@ -79,7 +79,7 @@ _KEEP = (
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9a-zA-Z])"
     r"|(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9](?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,6})?)?"
     r"(?:[+-][0-1][0-9]:[0-5][0-9])?)?(?![0-9-])"
-    r"|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
+    r"|%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
 )
 _COMMON = "|".join(
     (
@@ -89,32 +89,38 @@ _COMMON = "|".join(
         # A number with exactly two decimals is a sum.
         rf"(?P<digits>(?=[0-9]{{10}}){_DIGIT}(?:[0-9]{{19}}|[0-9]{{11}}|[0-9]{{9}}){_END}(?!\.[0-9]{{2}}(?![0-9])))",
         r"(?P<local>\(?[0-9](?<![0-9].)[0-9]{2,4}\)?[\s-][0-9]{2,3}-[0-9]{2}-[0-9]{2}(?![0-9-]))",
-        rf"(?P<keyed>(?=[aAcCiIpPsStTпПтТ][uUpPoObBaAwWeEiIоО])(?:{_KEYED})\\?[\"']?\s{{0,3}}[:=]\s{{0,3}}){_VALUE}",
+        rf"(?P<keyed>(?=[aAcCiIpPsStTпПтТ][uUpPoObBaAwWeEiIаАоО])(?:{_KEYED})\\?[\"']?\s{{0,3}}[:=]\s{{0,3}}){_VALUE}",
         rf"(?P<scheme>(?:{_any_case('bearer', 'basic')})\s{{1,3}})[\w.~+/=:-]{{6,}}",
     )
 )
 _COMMON = rf"(?=[0-9+%\\(a-fA-FiIpPsStTпПтТ])(?:{_COMMON})"  # most letters begin nothing: one look is enough
 _WITH_AT = (
     r"(?P<url>://[^\s/@:\"']*:)[^\s/\"'<>]*(?=@)"
-    r"|(?P<mail>(?<![\w.+-])[\w.+-]{1,64}(?:@|%40)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})"
+    r"|(?P<mail>(?:(?<![\w.+-])|(?<=%[0-9A-Fa-f]{2}))(?:[\w.+-]{1,64}|(?<!\*\*\*)))"
+    r"(?=(?:@|%40)[\w.-]{1,253}\.[^\W\d_]{2})"
 )
 _SHORT = 8  # a shorter secret is masked only where it stands as a word: it may be a part of any other
 _STARS = "***"
 
 
+_COMMON_PATTERN = re.compile(_COMMON)
+_WHOLE_PATTERN = re.compile(f"{_WITH_AT}|{_COMMON}")  # for text with "@", which is seldom
+
+
 class _Masker:
-    """The compiled patterns: one for text without "@", which is most, and one for text with it."""
+    """Masks known secrets first, in a pass of their own: no other alternative may bite off a part of one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.secrets = frozenset(secrets)
-        forms = {form for secret in self.secrets for form in _forms(secret)}
+        forms = sorted({form for secret in self.secrets for form in _forms(secret)}, key=len, reverse=True)
         known = [re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms]
-        first = [f"(?P<known>{'|'.join(sorted(known, key=len, reverse=True))})"] if known else []
-        self.common = re.compile("|".join((*first, _COMMON)))
-        self.whole = re.compile("|".join((*first, _WITH_AT, _COMMON)))
+        self.known = re.compile("|".join(known)) if known else None
 
     def mask(self, text: str) -> str:
-        return (self.whole if "@" in text or "%40" in text else self.common).sub(_masked, text)
+        if self.known:
+            text = self.known.sub(_STARS, text)
+        pattern = _WHOLE_PATTERN if "@" in text or "%40" in text else _COMMON_PATTERN
+        return pattern.sub(_masked, text)
 
 
 def _forms(secret: str) -> set[str]:
@@ -130,9 +136,7 @@ def _masked(found: re.Match[str]) -> str:
         return text
     if kind in ("keyed", "scheme", "url"):
         return f"{found[kind]}{_STARS}"
-    if kind == "mail":
-        return f"{_STARS}@{re.split('@|%40', text, maxsplit=1)[1]}"
-    return _STARS if kind == "known" else f"{text[:2]}{_STARS}{text[-2:]}"
+    return _STARS if kind == "mail" else f"{text[:2]}{_STARS}{text[-2:]}"
 
 
 _lock = threading.Lock()

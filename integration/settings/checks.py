@@ -63,7 +63,10 @@ def _flag(value: object) -> bool:
 
 def _date(value: object) -> date:
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value.strip()):
-        return date.fromisoformat(value.strip())
+        try:
+            return date.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError("такого дня нет") from None
     return value if isinstance(value, date) and not isinstance(value, datetime) else _no()
 
 
@@ -81,7 +84,10 @@ def amount(low: str, high: str, what: str) -> Check:
     """An exact number from `low` to `high`, in quotes or whole."""
 
     def parse(value: object) -> Decimal:
-        number = decimal(value) if not isinstance(value, float) else _no()
+        try:
+            number = decimal(value)
+        except ValueError:  # its reasons are for the wire, not for people
+            raise ValueError from None
         return number if Decimal(low) <= number <= Decimal(high) else _no()
 
     return Check(parse, what)
@@ -90,7 +96,7 @@ def amount(low: str, high: str, what: str) -> Check:
 def matching(pattern: str, allowed: str) -> Check:
     """Text that fits the whole pattern."""
     compiled = re.compile(pattern)
-    return Check(lambda value: value if isinstance(value, str) and compiled.fullmatch(value) else _no(), allowed)
+    return Check(lambda value: str(value) if isinstance(value, str) and compiled.fullmatch(value) else _no(), allowed)
 
 
 def one_of(*words: str) -> Check:
@@ -123,7 +129,11 @@ def plugin(group: str, *built_in: str) -> Check:
 
     def parse(value: object) -> str:
         names = plugins(group, built_in)
-        return value if isinstance(value, str) and value in names else _no(f"установлены: {', '.join(names) or 'нет'}")
+        return (
+            str(value)
+            if isinstance(value, str) and value in names
+            else _no(f"установлены: {', '.join(names) or 'нет'}")
+        )
 
     return Check(parse, "название установленного модуля")
 
@@ -173,10 +183,12 @@ def connection(schemes: Iterable[str], allowed: str, aliases: Iterable[tuple[str
 
 def split(url: str) -> Any:
     """urlsplit that also refuses a port which is no number."""
-    parts = urlsplit(url)
-    if re.search(r"[\s\x00-\x1f]", url) or parts.port == 0:
-        raise ValueError
-    return parts
+    try:
+        parts = urlsplit(url)
+        sound = parts.port != 0 and not re.search(r"[\s\x00-\x1f]", url)
+    except ValueError:
+        raise ValueError("порт — число от 1 до 65535") from None
+    return parts if sound else _no()
 
 
 def with_password(url: str, password: str) -> str:

@@ -217,7 +217,7 @@ class _Table(ma.fields.Field[Any]):
             except ma.ValidationError as error:
                 wrong[name] = error.messages
             except ValueError as error:
-                wrong[name] = [f"такого имени быть не может: {error or self.key.names.allowed}"]
+                wrong[name] = [f"такого имени быть не может: {str(error) or self.key.names.allowed}"]
         if wrong:
             raise ma.ValidationError(wrong)
         return tuple(found.values()) if self.key.many == "list" else found
