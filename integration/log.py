@@ -46,7 +46,7 @@ def current_trace() -> str:
 # -- masking ----------------------------------------------------------------------------------------------------------
 
 # A number begins where no hexadecimal neighbour makes it a part of an id; escapes (%27, \xa0, \u041d) end in such
-# letters, but bound a word as a blank does. Looked at behind the first digit, so that re can skip other letters cheaply.
+# letters, but bound a word as a blank does. Looked at after the first digit, so that re can skip letters cheaply.
 _DIGIT = r"[0-9](?:(?<![0-9A-Fa-f].)|(?<=%[0-9A-Fa-f]{2}.)|(?<=\\x[0-9A-Fa-f]{2}.)|(?<=\\u[0-9A-Fa-f]{4}.))"
 _END = r"(?![0-9A-Fa-f])"
 _GAP = r"(?:[\s()\u2010-\u2015-]|%20){0,3}"
