@@ -27,11 +27,20 @@ _PROBE_LEASE = 180  # seconds after which a probe whose worker died may be tried
 class Figures(Protocol):
     """Settings [delivery], in seconds."""
 
-    circuit_failures: int
-    probe_first: float
-    probe_cap: float
-    hold_first: float
-    hold_cap: float
+    @property
+    def circuit_failures(self) -> int: ...
+
+    @property
+    def probe_first(self) -> float: ...
+
+    @property
+    def probe_cap(self) -> float: ...
+
+    @property
+    def hold_first(self) -> float: ...
+
+    @property
+    def hold_cap(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ class Circuits:
 
     def _count(self, system: str) -> int:
         key = f"circuit:{system}:failures"
-        count = int(self._redis.incr(key))  # type: ignore[arg-type]
+        count = int(self._redis.incr(key))
         self._redis.expire(key, 600)
         return count
 

@@ -75,7 +75,7 @@ def _redis(world: World) -> list[Finding]:
     if world.settings.redis.url.startswith("embedded://"):
         return [Finding("ok", "встроенный, живёт вместе с процессом")]
     try:
-        policy = str(world.redis.config_get("maxmemory-policy").get("maxmemory-policy"))  # type: ignore[union-attr]
+        policy = str(world.redis.config_get("maxmemory-policy").get("maxmemory-policy"))
     except redis.RedisError:
         return [Finding("ok", "доступен"), Finding("warn", "политика памяти не видна", "нужна noeviction")]
     if policy != "noeviction":

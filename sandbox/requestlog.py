@@ -12,7 +12,7 @@ from wsgiref.types import WSGIEnvironment
 from sandbox.answers import readable
 
 LOG_LIMIT = 200_000
-SECRET_HEADERS = ("authorization", "x-api-key", "x-secret", "cookie")
+SECRET_HEADERS = ("authorization", "espo-authorization", "x-hmac-authorization", "x-api-key", "x-secret", "cookie")
 
 
 class RequestLog:

@@ -43,7 +43,8 @@ class Server:
     def stop(self) -> None:
         """Make ``run()`` return."""
         self._stopping.set()
-        self._server.pull_trigger()
+        with suppress(OSError):  # the loop has seen the flag already and closed its trigger
+            self._server.pull_trigger()
 
 
 @contextmanager

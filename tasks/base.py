@@ -107,8 +107,8 @@ def publish(app: Celery, queue_name: str, kind: str, row_id: str, delay: float =
     name = f"crm1c.{queue_name}"
     native = not app.conf.broker_url.startswith("memory://")
     seconds = math.ceil(delay)
-    late = {"countdown": delay} if delay and not native else {}
-    headers, properties, body, _sent = app.amqp.as_task_v2(new_id(), TASKS[kind], args=(row_id,), **late)
+    countdown = None if native or not delay else delay
+    headers, properties, body, _sent = app.amqp.as_task_v2(new_id(), TASKS[kind], args=(row_id,), countdown=countdown)
     exchange, key = (_DELAYED, calculate_routing_key(seconds, name)) if seconds and native else (WORK, name)
     with app.producer_pool.acquire(block=True, timeout=10) as producer:
         producer.publish(

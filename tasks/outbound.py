@@ -17,7 +17,7 @@ QUEUE = {"invoice": "onec", "show_deal": "crm", "tell_deal": "crm"}
 def register(app: Celery, process: Process) -> None:
     """Add a task for each kind of duty that flows know."""
     for kind in FLOWS:
-        app.task(_carrier(process, kind), name=TASKS[kind])
+        app.task(name=TASKS[kind])(_carrier(process, kind))
 
 
 def _carrier(process: Process, kind: str) -> Any:

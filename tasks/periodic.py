@@ -30,7 +30,7 @@ def register(app: Celery, process: Process) -> None:
             _once(process, kind, slot, run)
 
         run_slot.__name__ = kind
-        app.task(run_slot, name=TASKS[kind])
+        app.task(name=TASKS[kind])(run_slot)
 
     job("sweep", lambda: process.world.store.sweep())
     job("cleanup", lambda: cleanup(process.world.store))

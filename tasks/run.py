@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import setup_logging, worker_process_shutdown
 from flask import Flask
@@ -167,14 +166,10 @@ def everything(process: Process) -> Iterator[str]:
         without_gossip=True,
         without_heartbeat=True,
     )
-    service = EmbeddedService(app, thread=True, scheduler_cls=MemoryScheduler, max_interval=1)
-    threads = [
-        threading.Thread(target=server.run, name="crm1c-web", daemon=True),
-        threading.Thread(target=worker.start, name="crm1c-worker", daemon=True),
-        service,
-    ]
-    for thread in threads:
-        thread.start()
+    service: Any = EmbeddedService(app, thread=True, scheduler_cls=MemoryScheduler, max_interval=1)
+    threading.Thread(target=server.run, name="crm1c-web", daemon=True).start()
+    threading.Thread(target=worker.start, name="crm1c-worker", daemon=True).start()
+    service.start()
     try:
         yield f"http://{settings.web.host}:{server.effective_port}"
     finally:
@@ -187,9 +182,4 @@ class MemoryScheduler(Scheduler):
     """The beat of the embedded mode: what it knows lives as long as the process."""
 
     def setup_schedule(self) -> None:
-        self.install_default_entries(self.data)
         self.merge_inplace(self.app.conf.beat_schedule)
-
-    @property
-    def celery_app(self) -> Celery:
-        return self.app

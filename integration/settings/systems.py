@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from integration.settings import checks as c
 from integration.settings.checks import DERIVED, Inn, Link, Name, Seconds, Secrets, Tables
 from integration.settings.technical import MOSCOW
+from integration.settings.values import Wrong
 
 SOURCES = ("egrul", "dadata", "spark")
 Owner = Literal["crm", "onec", "registry", "newest"]
@@ -62,16 +63,23 @@ class CrmFields:
 
 @dataclass(frozen=True, kw_only=True)
 class CrmLines:
-    """Where a CRM that has deal lines keeps them; without the table it has none."""
+    """Where a CRM that has deal lines keeps them: JSON in a text field of the deal (`field`), or records of an entity
+    (`entity`, whose attribute `deal` names the deal). Without the table it has none."""
 
-    entity: Name
+    field: Name = ""
+    entity: Name = ""
     deal: Name = "opportunityId"
     name: Name = "name"
     quantity: Name = "quantity"
-    price: Name = "unitPrice"
+    price: Name = "price"
     amount: Name = "amount"
     vat: Name = ""
     item: Name = ""
+
+    def settled(self) -> CrmLines:
+        if bool(self.field) == bool(self.entity):
+            raise Wrong(entity="нужно одно из двух: field (JSON в поле сделки) или entity (записи сущности)")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

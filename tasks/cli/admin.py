@@ -180,7 +180,7 @@ def _broker(process: Process, world: World) -> list[Finding]:
         with app.connection_for_read() as connection:
             properties = connection.connection.server_properties
             version = str(properties.get("version", "?"))
-            _name, dead, _consumers = DEAD_QUEUE(connection.default_channel).queue_declare(passive=True)
+            dead = _waiting(DEAD_QUEUE(connection.default_channel))
     except Crm1cError:
         raise
     except Exception as error:
@@ -193,6 +193,12 @@ def _broker(process: Process, world: World) -> list[Finding]:
             Finding("warn", f"в crm1c.dead {dead} сообщений", "crm1c events list --state parked, затем replay")
         )
     return found
+
+
+def _waiting(queue: Any) -> int:
+    """How many messages wait in a declared queue."""
+    _name, messages, _consumers = queue.queue_declare(passive=True)
+    return int(messages)
 
 
 COMMANDS = (db, init, setup, tokens, doctor)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import click
 from rich.console import Console
@@ -39,10 +39,11 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _narrowed(options: dict[str, Any]) -> Filters:
-    aware: dict[str, Any] = {
+    """The options as the journal takes them; times without a zone are UTC."""
+    filters: Any = {
         name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in options.items()
     }
-    return Filters(**aware)
+    return cast(Filters, filters)
 
 
 @click.group()

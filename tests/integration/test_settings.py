@@ -317,7 +317,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         (CRM.replace('"espocrm"', '"bitrix"'), 'crm.espo.kind = "bitrix": установлены: espocrm'),
         (CRM + 'fields = "x"\n', 'crm.espo.fields = "x": здесь нужна таблица [fields]'),
         (CRM + '[crm.espo.fields]\ninn = "c Inn"\n', 'crm.espo.fields.inn = "c Inn", а допустимо: имя поля'),
-        (CRM + "[crm.espo.lines]\n", "crm.espo.lines.entity: обязателен"),
+        (CRM + "[crm.espo.lines]\n", "crm.espo.lines.entity: нужно одно из двух"),
         (CRM.replace("crm.espo", 'crm."Ваша CRM"'), "crm.Ваша CRM: такого имени быть не может"),
         (CRM.replace("crm.espo", "crm.onec"), "crm: имена таблиц crm и shop различаются, и ни одно не onec"),
         ('[shop.main]\nkind = "ozon"\nbase_url = "https://x"\n', 'shop.main.kind = "ozon": установлены: '),
