@@ -42,14 +42,20 @@ def as_json(value: Mapping[str, Any]) -> str:
 
 
 def put_delivery(
-    conn: Connection, arrivals: Sequence[Arrival], raw: bytes, headers: Mapping[str, str], trace: str, now: datetime
+    conn: Connection,
+    arrivals: Sequence[Arrival],
+    raw: bytes,
+    headers: Mapping[str, str],
+    trace: str,
+    now: datetime,
+    grace: float,
 ) -> tuple[list[str], int]:
     """Write a webhook request whole, and its items as events. Returns the new due rows' ids and how many are parked;
     an item that merges into a row still due (or whose vendor id is known) is in neither."""
     if not arrivals:
         return [], 0
     delivery_id = new_id()
-    rows = [_event_row(_fitting(arrival), delivery_id, trace, now) for arrival in arrivals]
+    rows = [_event_row(_fitting(arrival), delivery_id, trace, now, grace) for arrival in arrivals]
     rows.sort(key=lambda row: row["event_id"] or row["body_key"] or "")  # two deliveries never wait for each other
     statement = upsert(conn, inbox).on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
     put = conn.execute(statement, rows).all()
@@ -71,7 +77,7 @@ def _fitting(arrival: Arrival) -> Arrival:
     return replace(arrival, **(cut | {"event_id": "", "tail": tail, "problem": arrival.problem or UNUSABLE}))
 
 
-def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) -> dict[str, Any]:
+def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime, grace: float) -> dict[str, Any]:
     digest = hashlib.sha256(
         b"\x1f".join((arrival.entity.encode(), arrival.event.encode(), arrival.webhook_id.encode(), arrival.body))
     ).hexdigest()
@@ -93,7 +99,7 @@ def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime) ->
         "error": arrival.problem or None,
         "settled_at": now if parked else None,
         "due_at": now,
-        "wake_at": now,
+        "wake_at": now + timedelta(seconds=grace),
         "trace": trace,
         "created_at": now,
     }

@@ -107,7 +107,7 @@ class SqlStore:
     ) -> tuple[list[str], int]:
         """Commit a webhook's items; returns (ids of new due events, how many were parked), and wakes a worker each."""
         with self.unit("receive") as unit:
-            due, parked = boxes.put_delivery(unit.conn, arrivals, raw, headers, trace, unit.now)
+            due, parked = boxes.put_delivery(unit.conn, arrivals, raw, headers, trace, unit.now, unit.grace)
             unit.calls += [("inbox", "event", event_id, 0) for event_id in due]
         return due, parked
 
@@ -204,13 +204,9 @@ class SqlStore:
         """
         by_call = delay <= self.delivery.countdown_max and not waits_for
         with self.unit("put off") as unit:
-            due = unit.now if waits_for else unit.now + timedelta(seconds=delay)
-            wake_at = due + timedelta(seconds=self.delivery.sweep_grace) if by_call else unit.now
-            values = {
-                "state": "due",
-                "due_at": due,
-                "wake_at": wake_at if by_call else unit.now + timedelta(seconds=delay),
-            }
+            later = unit.now + timedelta(seconds=delay)
+            wake_at = later + timedelta(seconds=unit.grace) if by_call else later
+            values = {"state": "due", "due_at": unit.now if waits_for else later, "wake_at": wake_at}
             values |= boxes.failure(getattr(error, "kind", "bug"), error) | boxes.RELEASED
             values["attempts"] = work.attempts + attempt
             if isinstance(work, Duty):
