@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
@@ -31,12 +31,12 @@ log = logging.getLogger("crm1c.http")
 
 SMALL_BODY = 1 << 20  # of every request but a webhook
 _TRUSTED_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,39}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ("Cache-Control", "no-store"),
+)
 
 
 def create_app(parts: Parts, more: Iterable[Route] = ()) -> Flask:
@@ -60,7 +60,6 @@ def create_app(parts: Parts, more: Iterable[Route] = ()) -> Flask:
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Transient, _away)
     app.register_error_handler(Exception, _broken)
-    app.after_request(_finish)
     app.wsgi_app = _traced(app.wsgi_app)  # type: ignore[method-assign]
     if hops := parts.settings.web.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -89,23 +88,23 @@ def _register(app: Flask, guard: Guard, route: Route) -> None:
 
 
 def _traced(inner: Callable[..., Any]) -> Callable[..., Any]:
-    """Give each request a correlation id: the caller's, if it looks like one, or a new one."""
+    """Give each request a correlation id (the caller's, if it looks like one, or a new one), and each answer that id
+    and the security headers that it doesn't set itself."""
 
     def outer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         environ[TRACE] = trace = given if _TRUSTED_ID.fullmatch(given) else new_id()
+
+        def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            own = {name for name, _ in headers}
+            headers += (pair for pair in _HEADERS if pair[0] not in own)
+            headers.append(("X-Trace", trace))
+            return start(status, headers, exc_info)
+
         with correlated(trace):
-            return inner(environ, start)
+            return inner(environ, started)
 
     return outer
-
-
-def _finish(response: Response) -> Response:
-    headers = response.headers
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    headers["X-Trace"] = request.environ[TRACE]
-    return response
 
 
 def _refused(error: HTTPException) -> AnyResponse:

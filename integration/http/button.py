@@ -90,7 +90,7 @@ class Button:
         clock, pause = self._parts.clock, _FIRST_PAUSE
         deadline = clock() + wait
         while True:
-            event, duties, link = self._look(event_id, name, deal)
+            event, duties, link = once_more(lambda: self._look(event_id, name, deal))
             try:
                 invoice = verdict(event, duties, link)
             except Problem as refusal:

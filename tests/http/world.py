@@ -29,9 +29,9 @@ HOOK_SECRET, TOKEN = "secret-of-setup", "operator-token"
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def settings(path: Path, **web: Any) -> Settings:
+def settings(path: Path, url: str = "", **web: Any) -> Settings:
     return Settings(
-        database=Database(url=f"sqlite:///{path / 'crm1c.db'}"),
+        database=Database(url=url or f"sqlite:///{path / 'crm1c.db'}"),
         broker=Broker(url="memory://"),
         redis=Redis(url="embedded://"),
         web=Web(**web),
@@ -103,9 +103,9 @@ class World:
             return int(conn.scalar(select(func.count()).select_from(inbox)) or 0)
 
 
-def make(path: Path, **web: Any) -> World:
-    """A fresh world; `web` are keys of [web]."""
-    told = settings(path, **web)
+def make(path: Path, url: str = "", **web: Any) -> World:
+    """A fresh world, in a file of SQLite unless `url` names an empty database; `web` are keys of [web]."""
+    told = settings(path, url, **web)
     engine = connect(told.database.url)
     metadata.create_all(engine)
     clock = Clock()
