@@ -106,8 +106,8 @@ class World:
 DONE = Outcome("done", "готово")
 
 
-def arrival(record_id: str = "42", body: bytes | None = None, **values: Any) -> Arrival:
-    return Arrival("espo", "Opportunity", "update", record_id, body or f'{{"id": "{record_id}"}}'.encode(), **values)
+def arrival(record_id: str = "42", body: bytes | None = None, entity: str = "Opportunity", **values: Any) -> Arrival:
+    return Arrival("espo", entity, "update", record_id, body or f'{{"id": "{record_id}"}}'.encode(), **values)
 
 
 def owing(key: str = "deal:42", merge: str = "", system: str = "onec:main", **values: Any) -> Owed:
