@@ -1,4 +1,4 @@
-"""The API of events and deals: read the inbox, replay what was parked, see how a deal stands."""
+"""The API of events: read the inbox, bring back what was parked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import cast
 from flask import Response, request
 
 from integration.http.answers import Problem, answer
-from integration.http.button import invoice_link, invoice_of, known_deal
 from integration.http.parts import Parts
 from integration.http.routes import Answer, Param, Route
 from integration.store import journal
@@ -37,7 +36,7 @@ _FILTERS = (
 
 
 class Api:
-    """/api/events… and GET /api/deals/NAME/ID"""
+    """/api/events…"""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -58,10 +57,6 @@ class Api:
                 answers={200: Answer("Сколько работ вызвано снова; ноль — всё уже сделано", "Replayed")},
                 problems=refused[1:],
             ),
-            Route(
-                "GET", "/api/deals/{name}/{id}", self.deal, "Как стоит сделка", "Сделки", "read",
-                answers={200: Answer("Счёт, оплата и её разнесение", "Deal")}, problems=refused[1:],
-            ),
         )  # fmt: skip
 
     def events(self) -> Response:
@@ -81,26 +76,6 @@ class Api:
     def replay(self, id: str) -> Response:  # noqa: A002
         self._known(id)
         return answer({"replayed": journal.replay(self._parts.store, id)})
-
-    def deal(self, name: str, id: str) -> Response:  # noqa: A002
-        """What the links know; payments and their allocations come with the ledger."""
-        known_deal(self._parts, name, id)
-        with self._parts.store.reading() as conn:
-            link = invoice_link(self._parts, conn, name, id)
-        invoice = invoice_of(self._parts, link) if link else None
-        return answer(
-            {
-                "percent": "0.0",
-                "status": "issued" if link and link.state == "posted" else None,
-                "flags": [],
-                "advance": "0.00",
-                "currency": invoice["currency"] if invoice else None,
-                "invoice": invoice,
-                "acts": [],
-                "payments": [],
-                "allocations": [],
-            }
-        )
 
     def _known(self, event_id: str) -> journal.EventDetail:
         found = None

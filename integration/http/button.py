@@ -1,4 +1,5 @@
-"""The button «выставить счёт»: an event like any other, and, if asked to, a wait until its invoice stands."""
+"""A deal and its invoice: how it stands, and the button «выставить счёт», which is an event like any other and, if
+asked to, a wait until the invoice stands."""
 
 from __future__ import annotations
 
@@ -11,9 +12,8 @@ from typing import Any
 from flask import Response, request
 from sqlalchemy import Connection, select
 
-from integration.http.again import once_more
 from integration.http.answers import TRACE, Problem, answer
-from integration.http.parts import Parts
+from integration.http.parts import Parts, once_more
 from integration.http.routes import Answer, Param, Route
 from integration.store.boxes import AnyRow
 from integration.store.links import SqlLinks
@@ -32,12 +32,13 @@ _STATUS = {"rejected": 422, "conflict": 409}
 
 
 class Button:
-    """POST /api/deals/NAME/ID/invoice"""
+    """POST /api/deals/NAME/ID/invoice and GET /api/deals/NAME/ID"""
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self._store = parts, parts.store
-        # Those who wait may not take every thread: the intake needs some.
-        self._seats = threading.BoundedSemaphore(max(1, parts.settings.web.threads // 2))
+        # Those who wait may not take every thread: a quarter, at least two, stay for the intake.
+        threads = parts.settings.web.threads
+        self._seats = threading.BoundedSemaphore(max(1, threads - max(2, threads // 4)))
 
     def routes(self) -> tuple[Route, ...]:
         wait = Param(
@@ -61,6 +62,16 @@ class Button:
                 problems=(400, 401, 403, 404, 409, 422, 503),
                 text="Повторное нажатие не создаёт второго счёта. NAME — имя таблицы [crm.NAME], ID — сделка в CRM.",
             ),
+            Route(
+                "GET",
+                "/api/deals/{name}/{id}",
+                self.deal,
+                "Как стоит сделка",
+                "Сделки",
+                "read",
+                answers={200: Answer("Счёт, оплата и её разнесение", "Deal")},
+                problems=(401, 403, 404, 503),
+            ),
         )
 
     def press(self, name: str, id: str) -> Response:  # noqa: A002 – the path's own word
@@ -73,6 +84,26 @@ class Button:
             return self._answer_in(wait, event_id, name, id)
         finally:
             self._seats.release()
+
+    def deal(self, name: str, id: str) -> Response:  # noqa: A002
+        """What the links know; payments and their allocations come with the ledger."""
+        known_deal(self._parts, name, id)
+        with self._parts.store.reading() as conn:
+            link = invoice_link(self._parts, conn, name, id)
+        invoice = invoice_of(self._parts, link) if link else None
+        return answer(
+            {
+                "percent": "0.0",
+                "status": "issued" if link and link.state == "posted" else None,
+                "flags": [],
+                "advance": "0.00",
+                "currency": invoice["currency"] if invoice else None,
+                "invoice": invoice,
+                "acts": [],
+                "payments": [],
+                "allocations": [],
+            }
+        )
 
     def _ask(self, name: str, deal: str) -> str:
         """The event's id: a new one, or the one still due that this press merged into (by its identical body)."""

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from flask import request
 from werkzeug.wrappers import Response
 
-from integration.http.again import once_more
 from integration.http.answers import Problem
-from integration.http.parts import Parts
+from integration.http.parts import Parts, once_more
 from integration.http.routes import Route, Scope
 from integration.store import keys
 

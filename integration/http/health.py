@@ -13,9 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration.errors import Transient
-from integration.http.again import once_more
 from integration.http.answers import answer
-from integration.http.parts import Parts
+from integration.http.parts import Parts, once_more
 from integration.http.routes import Answer, Route
 from integration.store import journal
 from integration.store.schema import inbox

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from integration.http.again import once_more
-from integration.http.parts import Sender
+from integration.http.parts import Sender, once_more
 from integration.store import keys
 from integration.store.unit import SqlStore
 from mappers.dialect import Delivery, Notice

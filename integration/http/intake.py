@@ -14,9 +14,9 @@ from flask import Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from integration.errors import Transient
-from integration.http.again import once_more
 from integration.http.answers import TRACE, Problem, answer, later
 from integration.http.hooks import Door
+from integration.http.parts import once_more
 from integration.http.routes import Answer, Route
 from integration.store.unit import SqlStore
 from integration.work import Arrival

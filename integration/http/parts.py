@@ -1,4 +1,5 @@
-"""What the web needs from the rest: put together by bootstrap, by tests with parts of their own."""
+"""What the web needs from the rest, put together by the composition root, by tests with parts of their own; and how
+it reaches the store over connections that may have died in the pool."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from integration.errors import Transient
 from integration.settings import Settings
 from integration.store.unit import SqlStore
 from mappers.dialect import Delivery, Notice
+
+T = TypeVar("T")
 
 
 class Sender(Protocol):
@@ -34,3 +38,16 @@ class Parts:
     now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+
+
+def once_more(work: Callable[[], T]) -> T:
+    """What `work` returns; called a second time if its connection was found dead (the pool then makes a new one).
+
+    For reads, and for writes that merge when repeated: the first try may have been committed after all.
+    """
+    try:
+        return work()
+    except Transient as error:
+        if not getattr(error.__cause__, "connection_invalidated", False):
+            raise
+        return work()
