@@ -49,20 +49,21 @@ def _get(port: str, path: str) -> str:
 
 
 def _worker() -> str:
-    """This container's own worker answers over the broker: connected, and not deaf."""
-    node = f"celery@{socket.gethostname()}"
-    return "" if _app().control.ping(destination=[node], timeout=8) else f"{node} does not answer"
+    """A worker of this host (in a container: its own) answers over the broker: connected, and not deaf."""
+    pattern = f"*@{socket.gethostname()}"
+    answers = _app().control.ping(pattern=pattern, matcher="glob", limit=1, timeout=8)
+    return "" if answers else f"no answer from {pattern}"
 
 
 def _beat() -> str:
-    """Some beat holds RedBeat's lock, which it has to renew."""
-    from redbeat.schedulers import RedBeatConfig, get_redis
+    """Some beat holds RedBeat's lock, which it has to renew; the key is RedBeat's, below the prefix of tasks.run."""
+    from redis import Redis
 
     from integration.settings import load
 
-    app, redis = _app(), load().redis
-    app.conf.setdefault("redbeat_redis_url", redis.beat_url or redis.url)
-    return "" if get_redis(app).exists(RedBeatConfig(app).lock_key) else "no beat holds the lock"
+    settings = load().redis
+    with Redis.from_url(settings.beat_url or settings.url, socket_timeout=8) as client:
+        return "" if client.exists("crm1c:beat::lock") else "no beat holds the lock"
 
 
 def _app() -> Celery:

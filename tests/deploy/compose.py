@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,14 +60,6 @@ def filled(value: Any, env: Mapping[str, str]) -> Any:
         return rest or ""
 
     return VARIABLE.sub(one, value).replace("$$", "$")
-
-
-def command_line() -> Any:
-    """crm1c's click command, or None where it is not part of the checkout."""
-    try:
-        return importlib.import_module("tasks.cli").main
-    except (ImportError, AttributeError):
-        return None
 
 
 def local(service: Mapping[str, Any], replaced: Mapping[str, str]) -> Local:

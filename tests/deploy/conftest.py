@@ -16,7 +16,7 @@ APPLICATION = """
 from integration.settings import load
 from tasks.app import create
 app = create(load())
-app.conf.redbeat_redis_url = load().redis.url
+app.conf.update(redbeat_redis_url=load().redis.url, redbeat_key_prefix="crm1c:beat:")
 """
 
 

@@ -27,7 +27,18 @@ def test_a_missing_server_is_told(tmp_path: Path, ci: str, code: int, counts: st
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text("def test_one(redis_server): ...\ndef test_two(): ...\n")
     env = {**os.environ, "CI": ci, "PYTHONPATH": str(Path(__file__).parents[2])}
-    argv = [sys.executable, "-m", "pytest", "-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "/dev/null",
+        "-o",
+        "markers=servers: x",
+        "--rootdir",
+        tmp_path,
+        tmp_path,
+    ]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == code, done.stdout
     assert counts in done.stdout
