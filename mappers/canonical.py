@@ -1,7 +1,7 @@
 """The normal form: what crm1c means by a deal, a client, an invoice, whatever system it came from.
 
 Money is Decimal with its currency (ISO letters) beside it; dates are dates in 1C's zone; times are aware UTC;
-ids are text.
+ids are text. Documents of 1C are *live* when posted and not marked for deletion; `version` is their DataVersion.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Literal
+
+from mappers.money import Instalment
 
 # ISO 4217 letters → (numeric code as Catalog_Валюты.Code has it, digits after the point).
 CURRENCIES: dict[str, tuple[str, int]] = {
@@ -54,6 +57,42 @@ class Party:
     @property
     def is_person(self) -> bool:
         """Sole traders and private persons have twelve digits (ФНС)."""
+        return len(self.inn) == 12
+
+
+Standing = Literal["active", "liquidating", "liquidated", "bankrupt", "reorganizing", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requisites:
+    """What a registry says of one company, one branch of it or one sole trader (реквизиты; FORMATS §4).
+
+    Codes are as the registry writes them, checked by nobody yet. A sole trader has no КПП; a branch (обособленное
+    подразделение) has its head office's ИНН and ОГРН, and a КПП of its own or none. `status` "liquidated" covers every
+    end (`ended`: its date); "active" means no more than what the source can tell (`RequisitesDialect.capabilities`).
+    `invalid`: the record was struck out of the register as mistaken: shown to a person, never taken. `head`: who
+    heads it, with his post.
+    """
+
+    inn: str
+    source: str
+    kpp: str = ""
+    ogrn: str = ""
+    name: str = ""  # short, with the legal form: ООО «Северный мост»
+    full_name: str = ""
+    address: str = ""  # legal; of a sole trader registries tell at most the city
+    status: Standing = "unknown"
+    is_branch: bool = False
+    head_office_kpp: str = ""  # of a branch, where the answer shows its head office too
+    head: str = ""
+    head_post: str = ""
+    registered: date | None = None
+    ended: date | None = None
+    invalid: bool = False
+
+    @property
+    def is_person(self) -> bool:
+        """A sole trader (ИП): twelve digits."""
         return len(self.inn) == 12
 
 
@@ -132,6 +171,10 @@ class Invoice:
     comment: str = ""
     counterparty: str = ""
     url: str = ""  # a link that opens the document in 1C's web client
+    organisation: str = ""
+    contract: str = ""
+    instalments: tuple[Instalment, ...] = ()
+    content: str = field(default="", compare=False)  # a digest of what a client reads: moved by edits, not by posting
 
 
 @dataclass(frozen=True, slots=True)

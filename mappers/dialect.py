@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
-from mappers.canonical import Deal, DealState, Found, Invoice, InvoiceDraft, Party
+from mappers.canonical import Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites
 from mappers.wire import parse_json
 
 T = TypeVar("T")
@@ -25,7 +25,9 @@ class Call:
 
     `path` and `query` are plain text: the transport percent-encodes them (space as %20: 1C takes no "+").
     `repeatable`: a lost answer does no harm (reads, and writes that set the same values again); otherwise a lost
-    answer is `Ambiguous`. `step` is what the log and the demo call it.
+    answer is `Ambiguous`. `step` is what the log and the demo call it. `body` goes as it is, in place of `json`, with
+    the Content-Type that `headers` name (a form, SOAP). `pause`: seconds to rest before it leaves, where the other
+    side asked to be asked again: a dialect can't sleep.
     """
 
     step: str
@@ -35,6 +37,8 @@ class Call:
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
+    body: bytes | None = None
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +274,37 @@ class InvoiceRefs:
     contract: str
     currency: str
     items: Mapping[str, str]
+
+
+class RequisitesDialect(Dialect, Protocol):
+    """What every source of requisites can say (entry points: crm1c.requisites). It is called with one mapping, the
+    table [requisites.NAME] with its secrets resolved, and raises ValueError naming the key that is wrong.
+
+    `capabilities`: "branches" (it tells branches apart, with their КПП), "statuses" (it knows of liquidation,
+    bankruptcy and reorganisation under way; without it "active" means no more than «not ended»), "quota" (it has
+    `quota() -> Talk[Quota]`, to be asked at `quota_home`).
+    """
+
+    source: str  # what `Requisites.source` carries
+    home: str  # the base URL where the table names none
+    capabilities: frozenset[str]
+
+    def requisites(self, inn: str, kpp: str) -> Talk[list[Requisites]]:
+        """Every row of this ИНН: head office first, branches, those that ended or were struck out, marked as such.
+
+        `inn` is valid (the caller saw to it). `kpp`: only rows that bear it; "": whatever. Empty: not known here.
+        """
+        ...
+
+    def check(self) -> Talk[list[Finding]]:
+        """Reach and credentials, for the doctor; never raises Fault."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many calls of the day a paid source has counted, and how many it still allows (None: it doesn't say)."""
+
+    day: date | None
+    used: int
+    left: int | None
