@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,15 +110,18 @@ def serve_web(process: Process) -> None:
     _Gunicorn(process).run()
 
 
-def work(process: Process, queues: Sequence[str] = (), concurrency: int | None = None) -> int:
-    """Run a worker until told to stop; returns its exit code. `queues`: names without the prefix, all by default."""
+def work(process: Process, queues: Sequence[str] = (), concurrency: int | None = None, pool: str = "prefork") -> int:
+    """Run a worker until told to stop; returns its exit code. `queues`: names without the prefix, all by default.
+    `pool`: "solo" works in this very process, so that whatever ends the work ends the worker."""
     app = process.app
     prepare_broker(app)
     mark_start(process.world.services)
     process.world.close()
     worker_process_shutdown.connect(lambda **_: _leave(process), weak=False)
     worker = app.Worker(
-        pool_cls="prefork",
+        pool_cls=pool,
+        # A name of its own: two workers of one name on a host would take each other's (exclusive) control queue.
+        hostname=f"crm1c-{os.getpid()}@{socket.gethostname()}",
         concurrency=concurrency or process.settings.worker.concurrency,
         queues=[f"crm1c.{name}" for name in queues or QUEUES],
         optimization="fair",
