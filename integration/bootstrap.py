@@ -54,6 +54,7 @@ def build(settings: Settings, wake: Wake, *, now: Clock = utc_now, luck: Callabl
     circuits = Circuits(
         client,
         settings.delivery,
+        clock=lambda: now().timestamp(),
         on_open=lambda system, pause: wake("periodic", "probe", system, pause),
         on_close=lambda system: wake("periodic", "release", system, 0),
     )

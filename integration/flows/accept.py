@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from integration.errors import Rejected
+from integration.errors import Misconfigured, Rejected
 from integration.services import Services
 from integration.work import Event, Outcome, Owed
 
@@ -15,6 +15,8 @@ POLLED = "polled"  # our own poll found the record changed, no notice came
 def accept(services: Services, event: Event) -> Outcome:
     """The routing table, applied to one event. Raises Rejected for what nothing here knows."""
     entity, action = event.entity, event.event
+    if event.source not in services.crms:
+        raise Misconfigured(f"CRM «{event.source}» больше нет в настройках: верните таблицу [crm.{event.source}].")
     if not entity:
         entity, action = _asked_of_the_crm(services, event)
     kind = services.crms[event.source].say.kinds.get(entity, entity)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from integration.errors import Conflict, Rejected
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from integration.errors import Conflict
 from integration.flows.once import create_once
 from integration.rules.identity import checked
 from integration.services import Base, Services
-from integration.work import Duty, Link, own_key
+from integration.work import Link, own_key
 from mappers.canonical import Found, Party
 
 
-def ensure_counterparty(services: Services, duty: Duty, base: Base, crm: str, account: Party) -> str:
+def ensure_counterparty(services: Services, base: Base, crm: str, account: Party) -> str:
     """The Ref_Key of the client's counterparty. Raises Rejected when its ИНН can't be right, Conflict when 1C holds
     several that fit."""
     with services.store.unit("look for link") as unit:
@@ -19,35 +23,20 @@ def ensure_counterparty(services: Services, duty: Duty, base: Base, crm: str, ac
         return link.ref_key
     party = checked(account)
     key = own_key(crm, "account", account.id, _name(base))
-    with services.store.lock(f"counterparty:{base.name}:{party.inn}"):
-        found = create_once(
-            services,
-            duty,
-            "counterparty",
-            find=lambda: _the_one(party, base.ask(base.say.counterparties(party.inn, None))),
-            create=lambda: base.ask(base.say.create_counterparty(party, key)),
-        )
-        with services.store.unit("bind counterparty") as unit:
-            unit.links.bind(
-                Link(
-                    crm=crm,
-                    entity="account",
-                    record_id=account.id,
-                    base=_name(base),
-                    kind="counterparty",
-                    ref_key=found.ref_key,
-                    key=key,
-                    state="linked",
-                    version=found.version,
-                    agreed={"inn": party.inn, "kpp": party.kpp, "name": party.name},
-                )
-            )
+    found = create_once(
+        services,
+        "counterparty",
+        (base.name, party.inn),
+        find=lambda: _the_one(party, base.ask(base.say.counterparties(party.inn, None))),
+        create=lambda: base.ask(base.say.create_counterparty(party, key)),
+    )
+    agreed = {"inn": party.inn, "kpp": party.kpp, "name": party.name}
+    _bind(services, Link(crm, "account", account.id, _name(base), "counterparty", found.ref_key, key), found, agreed)
     return found.ref_key
 
 
 def ensure_contract(
     services: Services,
-    duty: Duty,
     base: Base,
     crm: str,
     account: Party,
@@ -65,19 +54,21 @@ def ensure_contract(
         return link.ref_key
     key = own_key(crm, "contract", account.id, _name(base), letters)
     name = services.settings.onec[_name(base)].contract_name
-    with services.store.lock(f"contract:{base.name}:{counterparty}:{letters}"):
-        found = create_once(
-            services,
-            duty,
-            "contract",
-            find=lambda: _the_only(base.ask(base.say.contracts(counterparty, organisation, currency_ref)), letters),
-            create=lambda: base.ask(base.say.create_contract(counterparty, organisation, currency_ref, name, key)),
-        )
-        with services.store.unit("bind contract") as unit:
-            unit.links.bind(
-                Link(crm, "account", account.id, _name(base), kind, found.ref_key, key, "linked", found.version)
-            )
+    found = create_once(
+        services,
+        "contract",
+        (base.name, counterparty, organisation, letters),
+        find=lambda: _the_only(base.ask(base.say.contracts(counterparty, organisation, currency_ref)), letters),
+        create=lambda: base.ask(base.say.create_contract(counterparty, organisation, currency_ref, name, key)),
+    )
+    _bind(services, Link(crm, "account", account.id, _name(base), kind, found.ref_key, key), found, {})
     return found.ref_key
+
+
+def _bind(services: Services, link: Link, found: Found, agreed: Mapping[str, Any]) -> None:
+    """Commit the foreign id at once."""
+    with services.store.unit(f"bind {link.kind.partition(':')[0]}") as unit:
+        unit.links.bind(replace(link, state="linked", version=found.version, agreed=agreed))
 
 
 def _name(base: Base) -> str:
@@ -112,10 +103,3 @@ def _the_only(contracts: list[Found], currency: str) -> Found | None:
             f"У клиента несколько договоров в {currency}: {names}. Оставьте в 1С один действующий или выберите договор."
         )
     return contracts[0] if contracts else None
-
-
-def require_account(account: Party | None) -> Party:
-    """The deal's client. Raises Rejected when the deal names none."""
-    if account is None:
-        raise Rejected("В сделке не указан клиент. Выберите его и повторите.")
-    return account

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from integration.errors import Conflict, Misconfigured
+from integration.errors import Conflict, Misconfigured, Transient
 from integration.services import Services
 from integration.work import Duty, Link, Outcome
 from mappers.canonical import DealState
 from mappers.dialect import Shown
 
+TROUBLE = "told"  # of a link's agreed state: the deal shows a trouble, which must go when it is over
 SYNC_STATUS_LIMIT = 255  # characters of the status field that `crm1c setup` makes
 
 
@@ -19,7 +22,7 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
     """The duty "show_deal": number, date, sum and link of the invoice into the deal's fields and its stream."""
     crm_name, deal_id = duty.payload["crm"], duty.payload["deal"]
     crm = services.crms[crm_name]
-    link = _invoice_link(services, crm_name, deal_id)
+    link = invoice_link(services, crm_name, deal_id)
     if link is None:
         return Outcome("skipped", "По сделке нет счёта")
     deal = crm.ask(crm.say.deal(deal_id))
@@ -40,7 +43,10 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
         sync_status=status,
         currency=agreed["currency"],
     )
-    shown = crm.ask(crm.say.show_deal(deal, state))
+    try:
+        shown = crm.ask(crm.say.show_deal(deal, state))
+    except Conflict as error:  # people go on editing: nothing to decide, only to wait
+        raise Transient("Сделку в CRM меняют прямо сейчас. Покажем счёт чуть позже.", system=crm.name) from error
     if ready:
         text = (
             f"{named} на {_money(agreed['total'])} {agreed['currency']} создан и проведён в 1С. {agreed['url']}".strip()
@@ -50,20 +56,21 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
     return Outcome(
         "done" if shown.written else "unchanged",
         f"{named} показан в CRM{told}",
-        links=(replace(link, crm_version=shown.version),),
+        links=(replace(link, crm_version=shown.version, agreed=_without_trouble(agreed)),),
     )
 
 
 def tell_deal(services: Services, duty: Duty) -> Outcome:
-    """The duty "tell_deal": why there is no invoice, where the manager sees it: a status field and a stream note."""
+    """The duty "tell_deal": why there is no invoice, where the manager sees it: a status field and a stream note.
+    `seen`: the version of the invoice that stood at the time of the trouble."""
     crm_name, deal_id, reason = duty.payload["crm"], duty.payload["deal"], duty.payload["reason"]
     crm = services.crms[crm_name]
     deal = crm.ask(crm.say.deal(deal_id))
     if deal is None:
         return Outcome("skipped", "Сделка удалена в CRM")
-    link = _invoice_link(services, crm_name, deal_id)
-    if link is not None and link.state == "posted" and not duty.payload.get("standing"):
-        return Outcome("skipped", "Счёт тем временем создан")
+    link = invoice_link(services, crm_name, deal_id)
+    if link is not None and link.state == "posted" and link.version != duty.payload.get("seen"):
+        return Outcome("skipped", "Счёт тем временем создан или обновлён")
     text = _why_not(link, reason)
     short = text if len(text) <= SYNC_STATUS_LIMIT else text[: SYNC_STATUS_LIMIT - 1] + "…"
     try:
@@ -72,10 +79,16 @@ def tell_deal(services: Services, duty: Duty) -> Outcome:
     except (Conflict, Misconfigured) as error:  # the status field is a convenience: the note must still be written
         told = f"; поле статуса не записано: {error.reason}"
     crm.ask(crm.say.note(deal_id, text))
-    return Outcome("done", f"Менеджеру сказано: {text}{told}")
+    links = (replace(link, agreed={**link.agreed, TROUBLE: True}),) if link else ()
+    return Outcome("done", f"Менеджеру сказано: {text}{told}", links=links)
 
 
-def _invoice_link(services: Services, crm: str, deal_id: str) -> Link | None:
+def _without_trouble(agreed: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in agreed.items() if name != TROUBLE}
+
+
+def invoice_link(services: Services, crm: str, deal_id: str) -> Link | None:
+    """The deal's invoice in 1C as the two sides last agreed on it."""
     with services.store.unit("look for link") as unit:
         links = [link for link in unit.links.of_record(crm, "deal", deal_id) if link.kind == "invoice"]
     return links[0] if links else None

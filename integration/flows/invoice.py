@@ -7,18 +7,19 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from integration.errors import Conflict, Misconfigured, Rejected
-from integration.flows.counterparty import ensure_contract, ensure_counterparty, require_account
-from integration.flows.once import create_once
+from integration.flows.counterparty import ensure_contract, ensure_counterparty
+from integration.flows.deal import TROUBLE
+from integration.flows.once import create_once, doubted
 from integration.flows.origin import older_than_start
 from integration.flows.profile import learned
+from integration.rules.identity import checked
 from integration.rules.pricing import priced
 from integration.services import Base, Services
 from integration.work import Duty, Link, Outcome, Owed, own_key
-from mappers.canonical import Deal, Found, Invoice, InvoiceDraft
+from mappers.canonical import Deal, Found, Invoice, InvoiceDraft, Party
 from mappers.dialect import InvoiceRefs
 
 
@@ -29,20 +30,22 @@ def invoice(services: Services, duty: Duty) -> Outcome:
     deal = crm.ask(crm.say.deal(deal_id))
     if deal is None:
         return Outcome("skipped", "Сделка удалена в CRM")
-    base = _base_of(services, deal)
-    job = _Job(services, duty, base, crm_name, deal)
+    job = _Job(services, _base_of(services, deal), crm_name, deal, duty.key)
     link = job.link()
     if link is None and (no := _not_asked(services, crm_name, deal, why)):
         return Outcome("skipped", no)
-    draft = job.draft()
-    if link is not None and link.state == "posted" and link.agreed.get("fingerprint") == _fingerprint(draft):
-        owes = (job.shown(),) if why == "button" else ()
-        return Outcome("unchanged", "Счёт уже есть, сделка не менялась", owes=owes, result=_told(link))
-    with base.session():
-        learned(services, base)
-        link = job.written(draft) if link is None else job.brought_up(link, draft)
-        link = job.posted(link)
-    return Outcome("done", f"Счёт № {link.agreed['number']}", owes=(job.shown(),), links=(link,), result=_told(link))
+    same = link is not None and link.agreed.get("fingerprint") == job.fingerprint(job.draft(job.day_of(link)))
+    if link is not None and same and link.state == "posted" and why != "button":
+        return job.unchanged(link, show=TROUBLE in link.agreed)  # what the deal shows is over
+    client = None if same else job.client()
+    with job.base.session():
+        learned(services, job.base)
+        present = job.written(client) if link is None else job.brought_up(link, client)
+        present = job.posted(present)
+    if present == link:
+        return job.unchanged(link, show=True)
+    text = f"Счёт № {present.agreed['number']}"
+    return Outcome("done", text, owes=(job.shown(),), links=(present,), result=_told(present))
 
 
 def _base_of(services: Services, deal: Deal) -> Base:
@@ -68,22 +71,23 @@ def _not_asked(services: Services, crm: str, deal: Deal, why: str) -> str:
     return ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Job:
-    """One deal on its way into one base."""
+    """One deal on its way into one base. `key` is the duty's: nothing else of this deal runs beside it."""
 
     services: Services
-    duty: Duty
     base: Base
     crm: str
     deal: Deal
+    key: str
 
     @property
     def base_name(self) -> str:
         return self.base.name.partition(":")[2]
 
     @property
-    def key(self) -> str:
+    def marker(self) -> str:
+        """Our own key of the invoice, which stands in its comment."""
         return own_key(self.crm, "deal", self.deal.id, self.base_name, "invoice")
 
     def link(self) -> Link | None:
@@ -93,16 +97,36 @@ class _Job:
     def shown(self) -> Owed:
         """The CRM is owed what stands in 1C."""
         payload = {"crm": self.crm, "deal": self.deal.id}
-        return Owed("show_deal", f"crm:{self.crm}", self.duty.key, payload, merge=f"show_deal:{self.duty.key}")
+        return Owed("show_deal", f"crm:{self.crm}", self.key, payload, merge=f"show_deal:{self.key}")
 
-    def draft(self) -> InvoiceDraft:
-        """What the invoice shall say. Raises Rejected when the deal's figures can't be right."""
-        terms, now = self.services.settings.invoicing, self.services.now()
-        today = now.astimezone(self.services.settings.onec[self.base_name].timezone).date()
-        lines, total = priced(self.deal, today, vat=terms.vat, vat_included=terms.vat_included, template=terms.line)
+    def unchanged(self, link: Link, *, show: bool) -> Outcome:
+        owes = (self.shown(),) if show else ()
+        return Outcome("unchanged", "Счёт уже есть, сделка не менялась", owes=owes, result=_told(link))
+
+    def client(self) -> Party:
+        """The deal's client, checked before anything is asked of 1C. Raises Rejected when there is none, or when its
+        ИНН can't be right."""
+        if not self.deal.account_id:
+            raise Rejected("В сделке не указан клиент. Выберите его и повторите.")
+        crm = self.services.crms[self.crm]
+        account = crm.ask(crm.say.account(self.deal.account_id))
+        if account is None:
+            raise Rejected("Клиент этой сделки удалён в CRM. Выберите другого и повторите.")
+        checked(account)
+        return account
+
+    def day_of(self, link: Link | None) -> datetime:
+        """The moment whose date decides VAT and rate: a standing invoice keeps its own."""
+        return datetime.fromisoformat(link.agreed["date"]) if link else self.services.now()
+
+    def draft(self, moment: datetime) -> InvoiceDraft:
+        """What an invoice of that moment shall say. Raises Rejected when the deal's figures can't be right."""
+        terms = self.services.settings.invoicing
+        day = moment.astimezone(self.services.settings.onec[self.base_name].timezone).date()
+        lines, total = priced(self.deal, day, vat=terms.vat, vat_included=terms.vat_included, template=terms.line)
         return InvoiceDraft(
-            key=self.key,
-            date=now,
+            key=self.marker,
+            date=moment,
             currency=self.deal.currency,
             total=total,
             vat_included=terms.vat_included,
@@ -110,81 +134,84 @@ class _Job:
             comment=f"Сделка «{self.deal.name[:100]}» из CRM ({self.crm} {self.deal.id})",
         )
 
-    def written(self, draft: InvoiceDraft) -> Link:
+    def fingerprint(self, draft: InvoiceDraft) -> str:
+        """What of a deal decides its invoice: a change here asks for the next version."""
+        lines = [
+            (line.content, str(line.quantity), str(line.price), str(line.amount), line.vat_rate) for line in draft.lines
+        ]
+        decides = [self.deal.account_id, str(draft.total), draft.currency, draft.vat_included, lines]
+        return hashlib.sha256(json.dumps(decides, ensure_ascii=False).encode()).hexdigest()[:32]
+
+    def written(self, client: Party | None) -> Link:
         """Find the invoice by our key, or create it; the link stands at once, whatever happens next."""
-        refs = self.refs(draft)
-        say, ask = self.base.say, self.base.ask
+        say, ask, draft = self.base.say, self.base.ask, self.draft(self.services.now())
+        refs = self.refs(client, draft)
+        about = ("invoice", (self.base.name, self.marker))
+        # While its answer was lost the deal may have got another client: then it is looked for under any.
+        whose = "" if doubted(self.services, *about) else refs.counterparty
 
         def find() -> Invoice | None:
-            found = _the_one(ask(say.find_invoice(draft.key, refs.counterparty)))
+            found = _the_one(ask(say.find_invoice(self.marker, whose)))
             # An earlier try may have written it from what the deal said then: a document with other content is mended.
-            return found and ask(say.rewrite_invoice(found, replace(draft, date=found.date), refs))
+            return found and ask(say.rewrite_invoice(found, self.draft(found.date), refs))
 
-        create = partial(self._created, draft, refs)
-        return self.bound(create_once(self.services, self.duty, "invoice", find, create), draft)
+        return self.bound(
+            create_once(self.services, *about, find=find, create=lambda: ask(say.create_invoice(draft, refs)))
+        )
 
-    def _created(self, draft: InvoiceDraft, refs: InvoiceRefs) -> Invoice:
-        return self.base.ask(self.base.say.create_invoice(draft, refs))
-
-    def brought_up(self, link: Link, draft: InvoiceDraft) -> Link:
-        """A linked invoice: as it is when the deal didn't change, else its next version. Raises Conflict when a
-        person changed, paid, marked or removed it meanwhile."""
+    def brought_up(self, link: Link, client: Party | None) -> Link:
+        """A linked invoice: as it is without `client`, for then the deal didn't change; else its next version. Raises
+        Conflict when a person changed, paid, marked or removed it meanwhile."""
         ask, say = self.base.ask, self.base.say
         present = ask(say.invoice(link.ref_key))
         if present is None or present.deleted:
             raise Conflict(
                 f"Счёт № {link.agreed['number']} помечен на удаление или удалён в 1С. Решите, нужен ли новый."
             )
-        if link.agreed.get("fingerprint") == _fingerprint(draft):
+        if client is None:
             return link
         if ask(say.paid(present)):
-            raise Conflict(f"Сделку изменили, а счёт № {present.number} уже оплачен (полностью или частично).")
-        if present.version != link.version and present.total != draft.total:
-            raise Conflict(f"Счёт № {present.number} изменили в 1С вручную, а сделку — в CRM. Решите, что верно.")
-        following = replace(draft, date=present.date)  # the next version of the same document keeps its date
-        return self.bound(ask(say.rewrite_invoice(present, following, self.refs(draft))), draft, link)
+            raise Conflict(
+                f"Сделку изменили, а счёт № {present.number} уже оплачен (полностью или частично). "
+                "Верните сделке прежнюю сумму или договоритесь с бухгалтерией."
+            )
+        draft = self.draft(present.date)  # the next version of the same document keeps its date
+        agreed = replace(present, content=link.agreed["content"])
+        return self.bound(ask(say.rewrite_invoice(agreed, draft, self.refs(client, draft))), link)
 
     def posted(self, link: Link) -> Link:
         """Post the written invoice: a step of its own, retried by itself. The link's new state goes with settling."""
         if link.state == "posted":
             return link
         done = self.base.ask(self.base.say.post_invoice(link.ref_key))
-        return _linked(link, done, "posted", link.agreed)
+        return replace(link, state="posted", version=done.version)
 
-    def bound(self, found: Invoice, draft: InvoiceDraft, before: Link | None = None) -> Link:
+    def bound(self, found: Invoice, before: Link | None = None) -> Link:
         """Commit the foreign id at once, with what both sides now agree on."""
+        draft = self.draft(found.date)
         agreed: dict[str, Any] = {
             "number": found.number,
             "date": found.date.isoformat(),
             "total": str(draft.total),
             "currency": draft.currency,
             "url": found.url,
-            "fingerprint": _fingerprint(draft),
+            "fingerprint": self.fingerprint(draft),
+            "content": found.content,
             "issue": before.agreed.get("issue", 1) + 1 if before else 1,
         }
-        link = before or Link(self.crm, "deal", self.deal.id, self.base_name, "invoice", found.ref_key, draft.key)
-        link = _linked(link, found, "written", agreed)
+        link = before or Link(self.crm, "deal", self.deal.id, self.base_name, "invoice", found.ref_key, self.marker)
+        link = replace(link, state="written", version=found.version, agreed=agreed)
         with self.services.store.unit("bind invoice") as unit:
             unit.links.bind(link)
         return link
 
-    def refs(self, draft: InvoiceDraft) -> InvoiceRefs:
+    def refs(self, client: Party | None, draft: InvoiceDraft) -> InvoiceRefs:
         """Everything that the invoice points to, found or created."""
-        crm = self.services.crms[self.crm]
-        account = require_account(crm.ask(crm.say.account(self.deal.account_id)) if self.deal.account_id else None)
-        organisation = self._organisation()
-        currency = self._currency(draft.currency)
-        counterparty = ensure_counterparty(self.services, self.duty, self.base, self.crm, account)
-        contract = ensure_contract(
-            self.services,
-            self.duty,
-            self.base,
-            self.crm,
-            account,
-            counterparty,
-            organisation,
-            (draft.currency, currency),
-        )
+        assert client is not None
+        organisation, currency = self._organisation(), self._currency(draft.currency)
+        counterparty = ensure_counterparty(self.services, self.base, self.crm, client)
+        money = (draft.currency, currency)
+        contract = ensure_contract(self.services, self.base, self.crm, client, counterparty, organisation, money)
         items = {line.item: self._item(line.item) for line in draft.lines}
         return InvoiceRefs(organisation, counterparty, contract, currency, items)
 
@@ -203,14 +230,13 @@ class _Job:
 
     def _item(self, name: str) -> str:
         def find_or_create() -> Found:
-            with self.services.store.lock(f"item:{self.base.name}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"):
-                return create_once(
-                    self.services,
-                    self.duty,
-                    "item",
-                    find=lambda: self.base.ask(self.base.say.item(name)),
-                    create=lambda: self.base.ask(self.base.say.create_item(name)),
-                )
+            return create_once(
+                self.services,
+                "item",
+                (self.base.name, name),
+                find=lambda: self.base.ask(self.base.say.item(name)),
+                create=lambda: self.base.ask(self.base.say.create_item(name)),
+            )
 
         found = self.base.recall(f"item:{name}", find_or_create)
         assert found is not None
@@ -224,19 +250,6 @@ def _the_one(found: list[Invoice]) -> Invoice | None:
     if found and found[0].deleted:
         raise Conflict(f"Счёт № {found[0].number} по этой сделке помечен на удаление в 1С. Решите, нужен ли новый.")
     return found[0] if found else None
-
-
-def _linked(link: Link, found: Invoice, state: str, agreed: Any) -> Link:
-    return replace(link, state=state, version=found.version, agreed=agreed)
-
-
-def _fingerprint(draft: InvoiceDraft) -> str:
-    """What of a deal decides its invoice: a change here asks for the next version."""
-    lines = [
-        (line.content, str(line.quantity), str(line.price), str(line.amount), line.vat_rate) for line in draft.lines
-    ]
-    text = json.dumps([str(draft.total), draft.currency, draft.vat_included, lines], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _told(link: Link) -> dict[str, Any]:

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar
 
 from integration.errors import Ambiguous, Doubt
 from integration.services import Services
-from integration.work import Duty
+from integration.work import own_key
 
 T = TypeVar("T")
 
 
-def create_once(services: Services, duty: Duty, about: str, find: Callable[[], T | None], create: Callable[[], T]) -> T:
-    """What `find` finds, else what `create` makes. `about` names the object within this duty ("invoice").
+def create_once(
+    services: Services, about: str, key: tuple[str, ...], find: Callable[[], T | None], create: Callable[[], T]
+) -> T:
+    """What `find` finds, else what `create` makes; one worker at a time. `about` ("invoice") and `key` tell the object
+    from all others.
 
-    When an earlier create of the same object lost its answer, 1C may still be writing it, or may show it late: until
-    the doubt is old enough it is only searched for (raises Doubt). A create that loses its answer now raises
-    Ambiguous, marked with `about`.
+    When an earlier create of the same object lost its answer, whoever asked for it, 1C may still be writing it, or
+    may show it late: until the doubt is old enough it is only searched for (raises Doubt). A create that loses its
+    answer now leaves a doubt, and raises Ambiguous marked with `about`.
     """
-    found = find()
-    if found is not None:
-        return found
-    if duty.doubt == about and duty.doubt_at is not None:
-        patience = services.settings.delivery.doubt
-        age = (services.now() - duty.doubt_at).total_seconds()
-        if age < patience:
-            raise Doubt(retry_after=max(1.0, min(patience / 9, patience - age)))
-    try:
-        return create()
-    except Ambiguous as error:
-        error.about = about
-        raise
+    with services.store.lock(f"{about}:{own_key(about, *key)}"):
+        found = find()
+        if found is not None:
+            return found
+        since = doubted(services, about, key)
+        if since is not None:
+            patience = services.settings.delivery.doubt
+            age = (services.now() - since).total_seconds()
+            if age < patience:
+                raise Doubt(retry_after=max(1.0, min(patience / 9, patience - age)))
+        try:
+            return create()
+        except Ambiguous as error:
+            services.store.set_watermark(_mark(about, key), services.now().isoformat())
+            error.about = about
+            raise
+
+
+def doubted(services: Services, about: str, key: tuple[str, ...]) -> datetime | None:
+    """When a create of this object lost its answer, however long ago; None: never."""
+    since = services.store.watermark(_mark(about, key))
+    return datetime.fromisoformat(since) if since else None
+
+
+def _mark(about: str, key: tuple[str, ...]) -> str:
+    return f"doubt:{about}:{own_key(about, *key)}"

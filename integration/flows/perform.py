@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from integration.errors import Ambiguous, Busy, Crm1cError, Doubt, Held
 from integration.flows.accept import accept
-from integration.flows.deal import show_deal, tell_deal
+from integration.flows.deal import invoice_link, show_deal, tell_deal
 from integration.flows.invoice import invoice
 from integration.log import correlated
 from integration.retry import POLICIES, Again, decide
@@ -74,16 +74,17 @@ def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
         return
     bug = error if verdict.kind == "bug" else None
     log.error("отложено (%s): %s", verdict.kind, error, exc_info=bug, extra=_names(work))
-    store.park(work, verdict.kind, error, owes=_told(work, error, bug=bug is not None))
+    store.park(work, verdict.kind, error, owes=_told(services, work, error, bug=bug is not None))
 
 
-def _told(work: Duty | Event, error: Exception, *, bug: bool) -> tuple[Owed, ...]:
+def _told(services: Services, work: Duty | Event, error: Exception, *, bug: bool) -> tuple[Owed, ...]:
     """Whom to tell that work was parked: the manager of the deal, when it was about one."""
     if not (isinstance(work, Duty) and work.kind == "invoice"):
         return ()
     crm, deal = work.payload["crm"], work.payload["deal"]
     reason = "Внутренняя ошибка crm1c. Администратор увидит её в журнале событий." if bug else str(error)
-    payload = {"crm": crm, "deal": deal, "reason": reason}
+    link = invoice_link(services, crm, deal)
+    payload = {"crm": crm, "deal": deal, "reason": reason, "seen": link.version if link else ""}
     return (Owed("tell_deal", f"crm:{crm}", work.key, payload),)
 
 

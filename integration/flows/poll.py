@@ -17,20 +17,23 @@ def poll(services: Services, crm_name: str) -> int:
     crm, table = services.crms[crm_name], services.settings.crm[crm_name]
     mark = f"poll:{crm_name}"
     kept = services.store.watermark(mark)
-    since = datetime.fromisoformat(kept) if kept else _beginning(services, table.since)
-    since -= timedelta(seconds=table.poll_overlap)
-    latest, offset, found, more = since, 0, 0, True
+    mark_at = datetime.fromisoformat(kept) if kept else _beginning(services, table.since)
+    since = mark_at - timedelta(seconds=table.poll_overlap)
+    found, offset, more = 0, 0, True
     while more:
         deals, more = crm.ask(crm.say.changed_deals(since, offset))
-        offset += len(deals)
         arrivals = [_arrival(crm_name, deal) for deal in deals if _is_news(services, crm_name, deal)]
         if arrivals:
             due, _parked = services.store.receive(arrivals, b"", {}, new_id())
             found += len(due)
-        latest = max([latest, *(deal.modified_at for deal in deals)])
+        latest = max((deal.modified_at for deal in deals), default=since)
+        # Not by offset alone: a deal that is edited between two pages moves to the end and lets another slip through.
+        offset = offset + len(deals) if latest <= since else 0
+        since = max(since, latest)
+        if latest > mark_at:
+            services.store.set_watermark(mark, latest.isoformat())
+            mark_at = latest
         more = more and bool(deals)
-    if latest > since:
-        services.store.set_watermark(mark, latest.isoformat())
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -79,6 +79,8 @@ class CrmLines:
     def settled(self) -> CrmLines:
         if bool(self.field) == bool(self.entity):
             raise Wrong(entity="нужно одно из двух: field (JSON в поле сделки) или entity (записи сущности)")
+        if self.field:  # JSON carries our own names; an entity is asked only for attributes that it surely has
+            return replace(self, vat=self.vat or "vat", item=self.item or "item")
         return self
 
 

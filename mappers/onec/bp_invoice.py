@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -47,6 +49,9 @@ from mappers.onec.readback import differences, verify
 from mappers.wire import clean
 
 _PAGE = 100
+# What a client reads on an invoice: a change of it by hand is a conflict, any other (posting, comment) is not.
+_HEADER_REFS = (("Контрагент", COUNTERPARTY), ("ДоговорКонтрагента", CONTRACT), ("ВалютаДокумента", CURRENCY))
+_LINE_SUMS = ("Количество", "Цена", "Сумма", "СуммаНДС")
 # A payment may be dated back before the invoice that it names.
 _BACKDATED = timedelta(days=31)
 
@@ -86,20 +91,22 @@ class Invoices(Base30):
         return (yield from self._read_back("чтение записанного счёта", made["Ref_Key"], body))
 
     def rewrite_invoice(self, invoice: Invoice, draft: InvoiceDraft, refs: InvoiceRefs) -> Talk[Invoice]:
-        """New content for a standing invoice: compare the version, unpost, PATCH, read back. It stays unposted.
+        """New content for a standing invoice: compare what stands there, unpost, PATCH, read back. It stays unposted.
 
-        1C ignores If-Match (trap 1), so the version is compared here. A document that already holds the new content
-        is left alone, whatever its version: that is our own write whose answer was lost.
-        Raises Fault conflict when somebody changed, marked or erased it.
+        1C ignores If-Match (trap 1), and posting moves the version too: `invoice.content` is what we left there, and
+        is compared here. A document that already holds the new content is left alone: that is our own write whose
+        answer was lost. Raises Fault conflict when somebody changed, marked or erased it.
         """
         body = yield from self._body(draft, refs)
         now = yield from read_entity(getting("чтение счёта перед записью", INVOICE, invoice.ref_key))
         if now is None or now.get("DeletionMark"):
             what = "удалён" if now is None else "помечен на удаление"
             raise Fault("conflict", f"счёт {invoice.number} в 1С {what}: решите, выставлять ли новый")
+        if draft.key in text_of(now, "Комментарий"):
+            del body["Комментарий"]  # people add words of their own to it
         if not differences(body, now):
             return (yield from self._invoice(now))
-        if text_of(now, "DataVersion") != invoice.version:
+        if self._content(now) != invoice.content:
             raise Fault("conflict", f"счёт {invoice.number} изменён в 1С после нас: решите, какое содержание верно")
         if now.get("Posted"):
             yield from carry_out(posting("отмена проведения счёта", INVOICE, invoice.ref_key, undo=True))
@@ -274,7 +281,26 @@ class Invoices(Base30):
             comment=text_of(row, "Комментарий"),
             counterparty=ref_of(row, "Контрагент", COUNTERPARTY),
             url=self.link(ref_key),
+            content=self._content(row),
         )
+
+    def _content(self, row: Mapping[str, Any]) -> str:
+        """A digest of what a client reads, the same however 1C writes a number or a reference."""
+        lines = row.get(self.section)
+        told = [
+            [ref_of(row, name, target) for name, target in _HEADER_REFS],
+            [str(row.get("СуммаВключаетНДС")), format(number_of(row, "СуммаДокумента").normalize(), "f")],
+            [
+                [
+                    ref_of(line, "Номенклатура", ITEM),
+                    text_of(line, "Содержание"),
+                    text_of(line, "СтавкаНДС"),
+                    *(format(number_of(line, name).normalize(), "f") for name in _LINE_SUMS),
+                ]
+                for line in (lines if isinstance(lines, list) else ())
+            ],
+        ]
+        return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
 def _names(payment: Mapping[str, Any], invoice: str) -> bool:
