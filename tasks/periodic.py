@@ -12,8 +12,8 @@ from celery.schedules import crontab, schedule
 from integration.flows.origin import mark_start
 from integration.flows.poll import poll
 from integration.settings import Cron, Every, Settings
+from integration.store.cleaning import cleanup
 from integration.store.keys import finish_slot, take_slot
-from integration.store.sweep import cleanup
 from tasks.app import QUEUES
 from tasks.base import TASKS, Process
 

@@ -12,11 +12,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Table, and_, case, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from integration.store.arriving import Delivered
 from integration.store.schema import deliveries, event_duties, inbox, outbox
 from integration.work import Arrival, Duty, Event, Owed, new_id
 
@@ -41,30 +43,50 @@ def as_json(value: Mapping[str, Any]) -> str:
     return json.dumps(dict(value), ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
-def put_delivery(
-    conn: Connection,
-    arrivals: Sequence[Arrival],
-    raw: bytes,
-    headers: Mapping[str, str],
-    trace: str,
-    now: datetime,
-    grace: float,
-) -> tuple[list[str], int]:
-    """Write a webhook request whole, and its items as events. Returns the new due rows' ids and how many are parked;
-    an item that merges into a row still due (or whose vendor id is known) is in neither."""
-    if not arrivals:
-        return [], 0
-    delivery_id = new_id()
-    rows = [_event_row(_fitting(arrival), delivery_id, trace, now, grace) for arrival in arrivals]
-    rows.sort(key=lambda row: row["event_id"] or row["body_key"] or "")  # two deliveries never wait for each other
-    statement = upsert(conn, inbox).on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
-    put = conn.execute(statement, rows).all()
-    if put:
-        first = arrivals[0]
-        values = {"id": delivery_id, "source": first.source, "tail": storable(first.tail, 200), "received_at": now}
-        conn.execute(insert(deliveries).values(**values, headers=json.dumps(dict(headers)), body=raw))
-    due = [row.id for row in put if row.state == "due"]
-    return due, len(put) - len(due)
+def put_deliveries(conn: Connection, batch: Sequence[Delivered], now: datetime, grace: float) -> None:
+    """Write webhook requests whole, and their items as events, telling each request what became of it. An item that
+    merges into a row still due (or whose vendor id is known) is neither due nor parked."""
+    of_event: dict[str, Delivered] = {}
+    rows: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
+    for one in batch:
+        delivery_id = new_id()
+        made = [_event_row(_fitting(arrival), delivery_id, one.trace, now, grace) for arrival in one.arrivals]
+        of_event |= {row["id"]: one for row in made}
+        rows += made
+        bodies.append(_delivery_row(one, delivery_id, now))
+    if not rows:
+        return
+    rows.sort(key=lambda row: row["event_id"] or row["body_key"] or "")  # two batches never wait for each other
+    for row in conn.execute(_put_events(conn.dialect.name), rows):
+        one = of_event[row.id]
+        if row.state == "due":
+            one.due.append(row.id)
+        else:
+            one.parked += 1
+    kept = [body for body, one in zip(bodies, batch, strict=True) if one.due or one.parked]
+    if kept:
+        conn.execute(insert(deliveries), kept)
+
+
+@cache
+def _put_events(_dialect: str) -> Any:
+    """The statement of the hottest path, built once a database kind."""
+    made: Any = (sqlite if _dialect == "sqlite" else postgresql).insert(inbox)
+    return made.on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
+
+
+def _delivery_row(one: Delivered, delivery_id: str, now: datetime) -> dict[str, Any]:
+    source, tail = (one.arrivals[0].source, one.arrivals[0].tail) if one.arrivals else ("", "")
+    headers = json.dumps(dict(one.headers))
+    return {
+        "id": delivery_id,
+        "source": source,
+        "tail": storable(tail, 200),
+        "headers": headers,
+        "body": one.raw,
+        "received_at": now,
+    }
 
 
 def _fitting(arrival: Arrival) -> Arrival:
@@ -77,10 +99,12 @@ def _fitting(arrival: Arrival) -> Arrival:
     return replace(arrival, **(cut | {"event_id": "", "tail": tail, "problem": arrival.problem or UNUSABLE}))
 
 
+def _named(arrival: Arrival) -> tuple[str, ...]:
+    return arrival.entity, arrival.event, arrival.record_id, arrival.webhook_id
+
+
 def _event_row(arrival: Arrival, delivery_id: str, trace: str, now: datetime, grace: float) -> dict[str, Any]:
-    digest = hashlib.sha256(
-        b"\x1f".join((arrival.entity.encode(), arrival.event.encode(), arrival.webhook_id.encode(), arrival.body))
-    ).hexdigest()
+    digest = hashlib.sha256(b"\x1f".join((*(name.encode() for name in _named(arrival)), arrival.body))).hexdigest()
     parked = bool(arrival.problem)
     return {
         "id": new_id(),

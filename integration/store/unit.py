@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from integration.errors import Poison
 from integration.steps import boundary
 from integration.store import boxes, keys, sweep
+from integration.store.arriving import Arriving, Delivered
 from integration.store.engine import READ, reaching
 from integration.store.leases import Keeper
 from integration.store.links import SqlLinks
@@ -76,6 +77,7 @@ class SqlStore:
     def __init__(self, engine: Engine, now: Callable[[], datetime], delivery: Delivery, wake: Wake) -> None:
         self.engine, self.now, self.delivery, self.wake = engine, now, delivery, wake
         self.keeper = Keeper(engine, now, delivery.lease, delivery.heartbeat)
+        self._arriving = Arriving(self._receive)
 
     # -- transactions ---------------------------------------------------------------------------------------------
 
@@ -106,10 +108,14 @@ class SqlStore:
         self, arrivals: Sequence[Arrival], raw: bytes, headers: Mapping[str, str], trace: str
     ) -> tuple[list[str], int]:
         """Commit a webhook's items; returns (ids of new due events, how many were parked), and wakes a worker each."""
+        one = Delivered(arrivals, raw, headers, trace)
+        self._arriving.put(one)
+        return one.due, one.parked
+
+    def _receive(self, batch: Sequence[Delivered]) -> None:
         with self.unit("receive") as unit:
-            due, parked = boxes.put_delivery(unit.conn, arrivals, raw, headers, trace, unit.now, unit.grace)
-            unit.calls += [("inbox", "event", event_id, 0) for event_id in due]
-        return due, parked
+            boxes.put_deliveries(unit.conn, batch, unit.now, unit.grace)
+            unit.calls += [("inbox", "event", event_id, 0) for one in batch for event_id in one.due]
 
     # -- claiming -------------------------------------------------------------------------------------------------
 

@@ -37,9 +37,8 @@ def db() -> None:
 def upgrade() -> None:
     """Привести схему базы к этой версии crm1c; можно повторять."""
     settings = settings_ready(quiet=True)
-    before = migrate.current(settings.database.url)
-    after = migrate.upgrade(settings.database.url)
-    click.echo(f"Схема: {after} (уже была)" if before == after else f"Схема: {before or 'пусто'} → {after}")
+    before, head = migrate.upgrade(settings.database.url), migrate.head()
+    click.echo(f"Схема: {head} (уже была)" if before == head else f"Схема: {before or 'пусто'} → {head}")
 
 
 @click.command(epilog="Пример: crm1c init --crm https://crm.company.ru --onec http://1c/bp/odata/standard.odata")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from integration import log
 from integration.bootstrap import World, build
-from integration.errors import Misconfigured
 from integration.settings import Settings, load
 from integration.store import migrate
 from tasks.base import Process
@@ -29,8 +28,8 @@ def running(settings: Settings) -> Process:
     """The process of a long-running part. The schema must be up to date: a part never starts on half a database."""
     if settings.embedded:
         migrate.upgrade(settings.database.url)
-    elif migrate.current(settings.database.url) != migrate.head():
-        raise Misconfigured("Схема базы данных устарела или пуста: выполните crm1c db upgrade.")
+    else:
+        migrate.check(settings.database.url)
     return made(settings)
 
 
