@@ -109,7 +109,8 @@ def _why_not(link: Link | None, reason: str) -> str:
 def _ignored(services: Services, crm: str, shown: Shown) -> str:
     """What the CRM did not take, in words. Raises Misconfigured for a field that the administrator named himself."""
     named = services.settings.crm[crm].explicit_fields
-    lacking = [field for field in shown.ignored if field in named]
+    fields = services.settings.crm[crm].fields
+    lacking = [f"{getattr(fields, field)} ({field})" for field in shown.ignored if field in named]
     if lacking:
         raise Misconfigured(
             f"В CRM не записались поля: {', '.join(lacking)}. Проверьте их названия в [crm.{crm}.fields] "

@@ -11,6 +11,7 @@ from mappers.wire import clean, rounded
 
 # Law 303-ФЗ and 425-ФЗ: the general rate by the date of shipment, newest first (contracts: FORMATS §5).
 GENERAL_RATES = ((date(2026, 1, 1), "22"), (date(2019, 1, 1), "20"), (date(2004, 1, 1), "18"))
+_AMOUNT_LIMIT = Decimal(10) ** 13  # 1C keeps a document's sum in fifteen digits, two of them after the point
 _NAME_LIMIT = 1000  # characters of a line that a client still reads; 1C's Содержание has no bound of its own
 
 
@@ -67,6 +68,8 @@ def _digits(currency: str) -> int:
 def _positive(amount: Decimal | None, digits: int) -> Decimal:
     if amount is None:
         raise Rejected("В сделке не указана сумма. Заполните её и повторите.")
+    if abs(amount) >= _AMOUNT_LIMIT:
+        raise Rejected(f"Сумма сделки {amount:.3E} больше, чем вмещает счёт в 1С. Исправьте её и повторите.")
     amount = rounded(amount, digits)
     if amount <= 0:
         raise Rejected(f"Сумма сделки {amount} не больше нуля. Исправьте её и повторите.")

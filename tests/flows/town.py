@@ -131,7 +131,9 @@ class Town:
         """A person's deal in the stage that asks for an invoice. `account`: a dict (found or made), or None."""
         body = {"name": "Монтаж", "stage": "Proposal", "amount": amount, "amountCurrency": "RUB", "account": CLIENT}
         body |= values
-        made = self.crm.seeder.deal({name: value for name, value in body.items() if value is not None})
+        if body["account"] is None:
+            del body["account"]
+        made = self.crm.seeder.deal(body)
         assert made["status"] == 200, made
         return str(made["body"]["id"])
 
