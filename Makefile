@@ -30,8 +30,8 @@ check: $(STAMP) ## lint, format, types, import contracts and the fast tests, in 
 bench: $(STAMP) ## measurements, each printed with its bar (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
 
-chaos: $(STAMP) ## servers and workers killed under load, invariants checked (ARGS="--help")
-	@$(BIN)/python -m bench.chaos $(ARGS)
+chaos: $(STAMP) ## servers and workers killed under load, invariants checked, figures printed
+	@$(BIN)/pytest tests/delivery -v $(ARGS)
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'crm1c needs Python 3.11 or newer: make venv PYTHON=python3.11' >&2; exit 1; }

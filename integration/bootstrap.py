@@ -48,7 +48,7 @@ class World:
 
 def build(settings: Settings, wake: Wake, *, now: Clock = utc_now, luck: Callable[[], float] = random.random) -> World:
     """Make the parts. `wake(queue, kind, id, delay)` sends a wake-up call and never raises."""
-    engine = connect(settings.database.url, pool_size=settings.web.threads + 2)
+    engine = connect(settings.database.url, pool_size=10)
     store = SqlStore(engine, now, settings.delivery, wake)
     client = cache.connect(settings.redis.url)
     circuits = Circuits(

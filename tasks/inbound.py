@@ -6,7 +6,8 @@ from celery import Celery
 
 from integration.flows.perform import perform_event
 from integration.steps import boundary
-from tasks.base import TASKS, Process
+from tasks.base import Process
+from tasks.calls import TASKS
 
 
 def register(app: Celery, process: Process) -> None:

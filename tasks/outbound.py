@@ -8,7 +8,8 @@ from celery import Celery
 
 from integration.flows.perform import FLOWS, perform_duty
 from integration.steps import boundary
-from tasks.base import TASKS, Process
+from tasks.base import Process
+from tasks.calls import TASKS
 
 # Kind of duty → the queue it is carried out in.
 QUEUE = {"invoice": "onec", "show_deal": "crm", "tell_deal": "crm"}

@@ -15,7 +15,8 @@ from integration.settings import Cron, Every, Settings
 from integration.store.cleaning import cleanup
 from integration.store.keys import finish_slot, take_slot
 from tasks.app import QUEUES
-from tasks.base import TASKS, Process
+from tasks.base import Process
+from tasks.calls import TASKS
 
 log = logging.getLogger("crm1c.periodic")
 

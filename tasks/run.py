@@ -25,7 +25,8 @@ from integration.http.parts import Parts
 from integration.settings import Settings
 from tasks import inbound, outbound, periodic
 from tasks.app import QUEUES, create, unsafe
-from tasks.base import Process, prepare_broker
+from tasks.base import Process
+from tasks.calls import prepare_broker
 
 log = logging.getLogger("crm1c.run")
 

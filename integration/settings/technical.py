@@ -77,7 +77,7 @@ class Web:
     port: Annotated[int, c.whole(1, 65535)] = 8080
     public_url: Link | None = None
     processes: Annotated[int, c.whole(1, 64)] = 2
-    threads: Annotated[int, c.whole(1, 256)] = 8
+    threads: Annotated[int, c.whole(1, 256)] = 32
     max_body: Annotated[int, c.whole(1024, 2**30)] = 33_554_432
     rate_limit: Annotated[int, c.whole(1, 10**6)] | None = None
     trusted_proxies: Annotated[int, c.whole(0, 10)] = 0

@@ -18,7 +18,8 @@ from integration.errors import Crm1cError, Misconfigured
 from integration.store import keys, migrate
 from mappers.dialect import Finding, SetupDone
 from tasks.app import DEAD_QUEUE, unsafe
-from tasks.base import Process, prepare_broker
+from tasks.base import Process
+from tasks.calls import prepare_broker
 from tasks.cli.common import looking, settings_ready
 from tasks.cli.example import EXAMPLE
 from tasks.run import made

@@ -25,7 +25,8 @@ from sqlalchemy import select
 
 from integration.steps import listen
 from integration.store.schema import inbox, outbox
-from tasks.base import TASKS, Process
+from tasks.base import Process
+from tasks.calls import TASKS
 from tasks.cli.common import running, settings_ready
 from tasks.run import work
 
