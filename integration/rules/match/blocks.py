@@ -176,10 +176,8 @@ def _signs(one: Card) -> Iterator[str]:
     """Everything that brings two clients together by being equal."""
     if one.ogrn:
         yield f"o{one.ogrn}"
-    for phone in one.phones:
-        yield phone
-    for address in one.emails:
-        yield address
+    yield from one.phones
+    yield from one.emails
     for domain in one.domains:
         yield f"@{domain}"
     for name in one.names:
