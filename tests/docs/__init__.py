@@ -1,0 +1,1 @@
+"""What README and docs/ say is true: commands, settings, links, the picture."""
