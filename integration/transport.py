@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
 
-from integration.errors import Ambiguous, Crm1cError, Misconfigured, Transient, from_fault
+from integration.errors import Ambiguous, Crm1cError, Held, Misconfigured, Transient, from_fault
 from integration.log import current_trace
 from integration.steps import boundary
 from mappers.dialect import Call, Dialect, Fault, Reply, Talk
@@ -121,11 +121,12 @@ class System(Generic[D_co]):
         except StopIteration:
             self._gate.succeeded(self.name, probe=probe)
             raise
-        except Fault as fault:
-            self._judge(from_fault(fault, self.name), probe)
-            raise
-        except Crm1cError as error:
+        except (Fault, Crm1cError) as raised:
+            error = from_fault(raised, self.name) if isinstance(raised, Fault) else raised
             self._judge(error, probe)
+            if probe and isinstance(error, Transient) and not isinstance(error, Ambiguous):
+                # A probe costs its piece of work no attempt: it is the oldest one that probes, again and again.
+                raise Held(error.reason, system=self.name, detail=error.detail) from raised
             raise
         self._gate.succeeded(self.name, probe=probe)
         return following

@@ -73,14 +73,24 @@ def tell_deal(services: Services, duty: Duty) -> Outcome:
         return Outcome("skipped", "Счёт тем временем создан или обновлён")
     text = _why_not(link, reason)
     short = text if len(text) <= SYNC_STATUS_LIMIT else text[: SYNC_STATUS_LIMIT - 1] + "…"
+    version = deal.version
     try:
         shown = crm.ask(crm.say.show_deal(deal, DealState(sync_status=short)))
+        version = shown.version
         told = _ignored(services, crm_name, shown)
     except (Conflict, Misconfigured) as error:  # the status field is a convenience: the note must still be written
         told = f"; поле статуса не записано: {error.reason}"
     crm.ask(crm.say.note(deal_id, text))
-    links = (replace(link, agreed={**link.agreed, TROUBLE: True}),) if link else ()
-    return Outcome("done", f"Менеджеру сказано: {text}{told}", links=links)
+    outcome = Outcome("done", f"Менеджеру сказано: {text}{told}")
+    if link is None:  # the poll must not take what we wrote for news
+        services.store.set_watermark(told_mark(crm_name, deal_id), version)
+        return outcome
+    return replace(outcome, links=(replace(link, crm_version=version, agreed={**link.agreed, TROUBLE: True}),))
+
+
+def told_mark(crm: str, deal_id: str) -> str:
+    """The watermark that keeps the version of a deal without an invoice as we left it."""
+    return f"told:{crm}:{deal_id}"
 
 
 def _without_trouble(agreed: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,13 @@ log = logging.getLogger("crm1c.work")
 
 _DONE = {"done": "сделано", "unchanged": "уже так", "skipped": "не нужно"}
 
+# What the manager reads where the error's own words are not for him.
+_GAVE_UP = {
+    "bug": "Внутренняя ошибка crm1c. Администратор увидит её в журнале событий.",
+    "exhausted": "Система слишком долго не отвечала, повторы закончились. Нажмите кнопку счёта, когда она заработает.",
+    "unknown": "Ответ 1С потерян, и создан ли счёт, узнать не удалось. Нажмите кнопку счёта: сначала он ищется.",
+}
+
 Flow = Callable[[Services, Duty], Outcome]
 
 # What can be owed. A new kind of duty is one line here.
@@ -74,15 +81,15 @@ def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
         return
     bug = error if verdict.kind == "bug" else None
     log.error("отложено (%s): %s", verdict.kind, error, exc_info=bug, extra=_names(work))
-    store.park(work, verdict.kind, error, owes=_told(services, work, error, bug=bug is not None))
+    store.park(work, verdict.kind, error, owes=_told(services, work, verdict.kind, str(error)))
 
 
-def _told(services: Services, work: Duty | Event, error: Exception, *, bug: bool) -> tuple[Owed, ...]:
+def _told(services: Services, work: Duty | Event, kind: str, reason: str) -> tuple[Owed, ...]:
     """Whom to tell that work was parked: the manager of the deal, when it was about one."""
     if not (isinstance(work, Duty) and work.kind == "invoice"):
         return ()
     crm, deal = work.payload["crm"], work.payload["deal"]
-    reason = "Внутренняя ошибка crm1c. Администратор увидит её в журнале событий." if bug else str(error)
+    reason = _GAVE_UP.get(kind, reason)
     link = invoice_link(services, crm, deal)
     payload = {"crm": crm, "deal": deal, "reason": reason, "seen": link.version if link else ""}
     return (Owed("tell_deal", f"crm:{crm}", work.key, payload),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 
 from integration.flows.accept import POLLED
+from integration.flows.deal import told_mark
 from integration.flows.origin import starts
 from integration.services import Services
 from integration.work import Arrival, new_id
@@ -43,11 +44,12 @@ def _beginning(services: Services, since: date | None) -> datetime:
 
 
 def _is_news(services: Services, crm: str, deal: Deal) -> bool:
-    """A deal in the invoice stage without an invoice, or one whose version is not the one we last saw or wrote."""
+    """A deal in the invoice stage without an invoice, or with one; and its version is not the one we last wrote."""
     with services.store.unit("look for link") as unit:
         links = [link for link in unit.links.of_record(crm, "deal", deal.id) if link.kind == "invoice"]
     if not links:
-        return deal.stage == services.settings.invoicing.crm_stage
+        asks = deal.stage == services.settings.invoicing.crm_stage
+        return asks and (not deal.version or services.store.watermark(told_mark(crm, deal.id)) != deal.version)
     return all(link.crm_version != deal.version for link in links)
 
 

@@ -21,7 +21,12 @@ STATUSES = ("cInvoiceNumber", "cInvoiceDate", "cInvoiceUrl", "cPaymentStatus", "
 @contextmanager
 def at(boundary: str, act: Callable[[], object]) -> Iterator[None]:
     """Do something whenever the work passes a boundary."""
-    end = steps.listen(lambda name: act() if name == boundary else None)
+
+    def passed(name: str) -> None:
+        if name == boundary:
+            act()
+
+    end = steps.listen(passed)
     try:
         yield
     finally:
