@@ -7,7 +7,7 @@ refuses leaves as a `Fault`, in the vendor's terms turned into ours; the transpo
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
@@ -218,8 +218,8 @@ class AccountingDialect(Dialect, Protocol):
         """Take a reduced model: which fields and enum members this base has."""
         ...
 
-    def lacking(self) -> list[str]:
-        """What the mapping needs and the learned model lacks, by 1C's own names."""
+    def lacking(self, rates: Collection[str] = ()) -> list[str]:
+        """What the mapping needs and the learned model lacks, by 1C's own names; `rates`: of VAT that will be used."""
         ...
 
     def organisation(self) -> Talk[Found | None]: ...

@@ -34,12 +34,13 @@ def invoice(services: Services, duty: Duty) -> Outcome:
     link = job.link()
     if link is None and (no := _not_asked(services, crm_name, deal, why)):
         return Outcome("skipped", no)
-    same = link is not None and link.agreed.get("fingerprint") == job.fingerprint(job.draft(job.day_of(link)))
+    draft = job.draft(job.day_of(link))
+    same = link is not None and link.agreed.get("fingerprint") == job.fingerprint(draft)
     if link is not None and same and link.state == "posted" and why != "button":
         return job.unchanged(link, show=TROUBLE in link.agreed)  # what the deal shows is over
     client = None if same else job.client()
     with job.base.session():
-        learned(services, job.base)
+        learned(services, job.base, {line.vat_rate for line in draft.lines})
         present = job.written(client) if link is None else job.brought_up(link, client)
         present = job.posted(present)
     if present == link:

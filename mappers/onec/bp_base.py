@@ -47,7 +47,6 @@ VAT_MEMBERS = {
 # What the mapping cannot do without; fields that are sent only where the base has them are not here.
 NEEDED_FIELDS: dict[str, tuple[str, ...]] = {
     INVOICE: ("Date", "Number", "Posted", "СуммаВключаетНДС", "СуммаДокумента", "Комментарий"),
-    PAYMENT: ("Date", "Posted"),
     COUNTERPARTY: ("Description", "НаименованиеПолное", "ЮридическоеФизическоеЛицо", "ИНН", "КПП"),
     CONTRACT: ("Description", "ВидДоговора"),
     ITEM: ("Description", "НаименованиеПолное", "Услуга"),
@@ -56,12 +55,13 @@ NEEDED_FIELDS: dict[str, tuple[str, ...]] = {
 }
 NEEDED_REFERENCES: dict[str, tuple[str, ...]] = {
     INVOICE: ("Организация", "Контрагент", "ДоговорКонтрагента", "ВалютаДокумента"),
-    PAYMENT: ("Контрагент",),
     CONTRACT: ("Owner", "Организация", "ВалютаВзаиморасчетов"),
 }
 ROW_FIELDS = ("LineNumber", "Количество", "Цена", "Сумма", "СтавкаНДС", "СуммаНДС")
 ROW_REFERENCES = ("Номенклатура",)
-NEEDED_MEMBERS = {VAT: ("НДС22", "БезНДС")}
+# What an invoice can be written without: told by the doctor, asked for when it is needed.
+ADVISED_FIELDS: dict[str, tuple[str, ...]] = {PAYMENT: ("Date", "Posted")}
+ADVISED_REFERENCES: dict[str, tuple[str, ...]] = {PAYMENT: ("Контрагент",)}
 
 # Header fields that describe our own house, not the client: copied from the sample invoice, since no form fills them
 # in through OData (trap 7). Bases that keep more of them name those in the option sample_fields.

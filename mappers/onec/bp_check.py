@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from datetime import date
 from typing import Any
 
 from mappers.dialect import Call, Fault, Finding, Reply, Talk
 from mappers.onec.bp_base import (
+    ADVISED_FIELDS,
+    ADVISED_REFERENCES,
     ENUMS,
     INVOICE,
     NEEDED_FIELDS,
-    NEEDED_MEMBERS,
     NEEDED_REFERENCES,
     PAYMENT,
     PAYMENT_ROWS,
@@ -19,6 +20,7 @@ from mappers.onec.bp_base import (
     ROW_REFERENCES,
     SECTIONS,
     SETS,
+    VAT,
     VAT_MEMBERS,
 )
 from mappers.onec.bp_catalogs import Catalogs
@@ -46,22 +48,29 @@ class Checks(Catalogs, Invoices):
         """Take a reduced model: which fields and enumeration members this base has."""
         self.model = Learned(model)
 
-    def lacking(self) -> list[str]:
-        """What the mapping, and the configured defaults, need and the learned model lacks."""
+    def lacking(self, rates: Collection[str] = ()) -> list[str]:
+        """What the mapping, the configured defaults and these VAT rates need and the learned model lacks."""
         model = self.model
-        absent = model.lacking(NEEDED_FIELDS, NEEDED_REFERENCES, NEEDED_MEMBERS)
+        absent = model.lacking(NEEDED_FIELDS, NEEDED_REFERENCES)
         if model.published(INVOICE):
             if not any(model.published(f"{INVOICE}_{section}") for section in SECTIONS):
                 absent.append(f"{INVOICE}.{SECTIONS[0]}")
             else:
-                lacking = model.lacking({self.rows: ROW_FIELDS}, {self.rows: ROW_REFERENCES}, {})
+                lacking = model.lacking({self.rows: ROW_FIELDS}, {self.rows: ROW_REFERENCES})
                 absent += [name.replace(self.rows, f"{INVOICE}.{self.section}", 1) for name in lacking]
-        if model.published(PAYMENT) and not any(
-            model.has_reference(PAYMENT_ROWS, name) for name in ("СчетНаОплату", "Сделка")
-        ):
-            absent.append(f"{PAYMENT}.РасшифровкаПлатежа.СчетНаОплату_Key")
         known = {name: fields for name, fields in self.default_fields().items() if name in SETS}
-        absent += [name for name in model.lacking(known, {}, {}) if name not in absent]
+        absent += [name for name in model.lacking(known, {}) if name not in absent]
+        members = (VAT_MEMBERS[rate] for rate in sorted(rates) if rate in VAT_MEMBERS)
+        absent += [f"Перечисление {VAT}: {member}" for member in members if not model.member(VAT, member)]
+        return absent
+
+    def advised(self) -> list[str]:
+        """What invoices can do without and the rest cannot: payments, and what their rows name."""
+        model = self.model
+        absent = model.lacking(ADVISED_FIELDS, ADVISED_REFERENCES)
+        names = ("СчетНаОплату", "Сделка")
+        if model.published(PAYMENT) and not any(model.has_reference(PAYMENT_ROWS, name) for name in names):
+            absent.append(f"{PAYMENT}.РасшифровкаПлатежа.СчетНаОплату_Key")
         return absent
 
     def check(self, today: date | None = None) -> Talk[list[Finding]]:
@@ -120,6 +129,9 @@ class Checks(Catalogs, Invoices):
             Finding("FAIL", f"в 1С не хватает: {name}", "добавьте в состав OData или обновите конфигурацию")
             for name in absent
         ]
+        for name in self.advised():
+            mend = "добавьте в состав OData: без этого не видно, оплачен ли счёт"
+            findings.append(Finding("warn", f"в 1С не хватает: {name}", mend))
         if not absent:
             findings.append(Finding("ok", "метаданные: все нужные объекты и реквизиты есть"))
         if day is not None:

@@ -71,16 +71,11 @@ class Learned:
         return text if length is None else text[:length].rstrip()
 
     def member(self, enum: str, name: str) -> bool:
-        """Whether the enumeration has the member."""
-        return not self.known or name in self._enums.get(enum, ())
+        """Whether the enumeration has the member; one that the metadata doesn't tell of is taken on trust."""
+        return enum not in self._enums or name in self._enums[enum]
 
-    def lacking(
-        self,
-        fields: Mapping[str, Iterable[str]],
-        references: Mapping[str, Iterable[str]],
-        members: Mapping[str, Iterable[str]],
-    ) -> list[str]:
-        """What of these is not there, by 1C's own names: «Document_X.Поле», «Перечисление СтавкиНДС: НДС22»."""
+    def lacking(self, fields: Mapping[str, Iterable[str]], references: Mapping[str, Iterable[str]]) -> list[str]:
+        """What of these is not there, by 1C's own names: «Document_X.Поле»."""
         if not self.known:
             return []
         absent: list[str] = []
@@ -92,6 +87,4 @@ class Learned:
             absent += [
                 f"{set_name}.{r}_Key" for r in references.get(set_name, ()) if not self.has_reference(set_name, r)
             ]
-        for enum, names in members.items():
-            absent += [f"Перечисление {enum}: {name}" for name in names if not self.member(enum, name)]
         return absent

@@ -352,7 +352,7 @@ def test_what_1c_lacks_is_named(town: Town, lack: Any, named: str) -> None:
 
 def test_what_was_added_to_1c_is_noticed(town: Town) -> None:
     """The administrator published the missing object: five minutes later a replay goes through, without a restart."""
-    town.onec.switches({"without": ["СтавкиНДС.НДС22"]})
+    town.onec.switches({"without": [f"{INVOICES}.Комментарий"]})
     event = town.done(town.deal())
     town.onec.switches({"without": []})
     town.pass_time(301)

@@ -699,7 +699,6 @@ def _drop(*path: str) -> Callable[[dict[str, Any]], None]:
         (_drop("sets", f"{INVOICE}_Товары"), {}, f"{INVOICE}.Товары"),
         (_drop("sets", f"{INVOICE}_Товары", "СуммаНДС"), {}, f"{INVOICE}.Товары.СуммаНДС"),
         (_drop("sets", "Catalog_Контрагенты"), {}, "Catalog_Контрагенты (не опубликован в OData)"),
-        (lambda m: m["enums"]["СтавкиНДС"].remove("НДС22"), {}, "Перечисление СтавкиНДС: НДС22"),
         (None, {"defaults": {INVOICE: {"НетТакого": 1}}}, f"{INVOICE}.НетТакого"),
     ],
 )
