@@ -14,6 +14,7 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 
 Planted = Callable[..., Plant]
+Told = Callable[[str], None]
 
 
 @pytest.fixture
@@ -23,6 +24,12 @@ def planted(tmp_path: Path, postgres: Postgres, rabbitmq: RabbitMQ, redis_server
         yield lambda **tables: stack.enter_context(Plant(tmp_path, postgres, rabbitmq, redis_server, **tables))
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many deals the largest test sends at once."""
-    parser.addini("delivery_deals", "deals of tests/delivery/test_thousand_deals.py", default="1000")
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Prints a test's figures past the capture, so that every run shows them."""
+
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n{text}")
+
+    return tell

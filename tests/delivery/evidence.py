@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import Any
 
-from tests.delivery.plant import CLIENTS, CONTRACTS, INVOICES, ITEMS, Plant
+from tests.delivery.beside import CLIENTS, CONTRACTS, INVOICES, ITEMS
+from tests.delivery.plant import Plant
 
+KEY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # ours, as it stands in an invoice's comment
 # Set → the field that tells which of its objects a create means, and a search looks for.
 IDENTITY = {INVOICES: "Комментарий", CLIENTS: "ИНН", CONTRACTS: "Owner_Key", ITEMS: "Description"}
 
@@ -36,8 +39,7 @@ def _created(call: dict[str, Any]) -> tuple[str, str] | None:
     if call["method"] != "POST" or name not in IDENTITY:
         return None
     value = str(call["body"][IDENTITY[name]])
-    # Our key stands at the end of the comment, in brackets: that is what a search looks for.
-    return name, value.rpartition("[")[2].rstrip("]").rpartition(" ")[2] if name == INVOICES else value
+    return name, KEY.findall(value)[-1] if name == INVOICES else value
 
 
 def invoices_of(plant: Plant, deals: list[str]) -> dict[str, list[dict[str, Any]]]:

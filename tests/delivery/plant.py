@@ -6,7 +6,6 @@ that a test starts, stops and kills; they end with the plant.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +17,15 @@ from typing import Any, Self
 import psycopg
 import redis
 import requests
+from amqp.exceptions import NotFound
+from kombu import Connection
 
 from sandbox.crm.seed import API_KEY, inn10
 from sandbox.crm.sender import encode, signatures
 from sandbox.onec import PASSWORD, USER
 from sandbox.onec.companies import ORGANISATION_INN
+from tests.delivery.beside import Beside
+from tests.delivery.document import merged, toml
 from tests.servers.postgres import Postgres
 from tests.servers.process import HOST, Program, free_port
 from tests.servers.rabbitmq import RabbitMQ
@@ -35,8 +38,6 @@ SECRETS = {
     "ESPO_API_KEY": API_KEY,
     "ESPO_WEBHOOK_SECRET": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 }
-INVOICES, CLIENTS = "Document_СчетНаОплатуПокупателю", "Catalog_Контрагенты"
-CONTRACTS, ITEMS = "Catalog_ДоговорыКонтрагентов", "Catalog_Номенклатура"
 WEBHOOK_ID = "6926f0f0aaaa00001"
 
 # Everything that waits waits shortly here; what a test proves doesn't depend on the figures.
@@ -52,7 +53,7 @@ SHORT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-class Plant:
+class Plant(Beside):
     """Used as a context manager: the sandbox systems run and the schema is up when it is entered."""
 
     def __init__(
@@ -62,6 +63,7 @@ class Plant:
         self.database, self.broker = postgres.fresh(), rabbitmq.vhost()
         self.vhost = self.broker.rpartition("/")[2]
         self.tables, self._redis, self._stack = tables, redis_server, ExitStack()
+        self.parts: list[Program] = []
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -94,6 +96,7 @@ class Plant:
     def part(self, name: str, argv: Sequence[str], ready: Callable[[Program], bool]) -> Program:
         """Start a process of ours; it is stopped with the plant, or earlier by the test."""
         program = Program(name, [sys.executable, *argv], self.environment, ready)
+        self.parts.append(program)
         return self._stack.enter_context(program)
 
     def web(self) -> Program:
@@ -139,48 +142,7 @@ class Plant:
         url = f"{self.address}/webhooks/espo/Opportunity/{event}"
         return requests.post(url, data=body, headers=headers, timeout=30).status_code
 
-    # -- the sandbox systems' admin faces -------------------------------------------------------------------------
-
-    def state(self, system: str, **query: str) -> Any:
-        """What the sandbox system holds."""
-        return self._admin("GET", system, "state", params=query)
-
-    def invoices(self) -> list[dict[str, Any]]:
-        """1C's invoices as stored."""
-        found: list[dict[str, Any]] = self.state("onec", set=INVOICES)
-        return found
-
-    def calls(self, system: str) -> list[dict[str, Any]]:
-        """The calls that the sandbox system received, oldest first."""
-        found: list[dict[str, Any]] = self._admin("GET", system, "log")
-        return found
-
-    def stats(self, system: str) -> dict[str, Any]:
-        """Counts of the sandbox system."""
-        found: dict[str, Any] = self._admin("GET", system, "stats")
-        return found
-
-    def seed(self, system: str, body: Any) -> Any:
-        """Put records into the sandbox system past its checks."""
-        return self._admin("POST", system, "seed", json=body)
-
-    def fault(self, system: str, **fault: Any) -> None:
-        """Something that goes wrong there from now on."""
-        self._admin("POST", system, "faults", json=fault)
-
-    def act(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A person does this in the CRM's pages; no webhook comes of it."""
-        answer = self._admin(
-            "POST", "crm", "act", json={"user": "admin", "method": method, "path": path, "body": body, "silent": True}
-        )
-        assert answer["status"] == 200, answer
-        return answer["body"]
-
-    def mend(self, system: str) -> None:
-        """Nothing goes wrong there any more."""
-        self._admin("DELETE", system, "faults")
-
-    # -- the database ---------------------------------------------------------------------------------------------
+    # -- database and broker --------------------------------------------------------------------------------------
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of one SQL statement in crm1c's own database."""
@@ -206,23 +168,24 @@ class Plant:
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.counts()}") from None
 
+    def messages(self, *queues: str) -> int:
+        """How many messages wait in these queues; none in one that isn't declared yet."""
+        with Connection(self.broker) as connection:
+            channel: Any = connection.channel()
+            try:
+                return sum(channel.queue_declare(name, passive=True).message_count for name in queues)
+            except NotFound:
+                return 0
+
     def parked(self) -> list[tuple[Any, ...]]:
         """What was parked: kind of error and its sentence."""
         parts = [f"SELECT '{box}', error_kind, error FROM {box} WHERE state = 'parked'" for box in ("inbox", "outbox")]
         return self.rows(" UNION ALL ".join(parts))
 
-    # -- parts ----------------------------------------------------------------------------------------------------
-
     def _sandbox(self, system: str, *arguments: str) -> str:
         argv = [sys.executable, "-m", "sandbox", system, "--port", "{port}", *arguments]
         made = Program(system, argv, {"PYTHONPATH": str(ROOT)}, lambda p: answers(f"{base(p)}/_sandbox/health"))
         return base(self._stack.enter_context(made))
-
-    def _admin(self, method: str, system: str, name: str, **more: Any) -> Any:
-        url = f"{self.onec if system == 'onec' else self.crm}/_sandbox/{name}"
-        answer = requests.request(method, url, timeout=60, **more)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
     def _write(self) -> None:
         port = int(self.address.rpartition(":")[2])
@@ -255,21 +218,3 @@ def answers(url: str) -> bool:
 def base(program: Program) -> str:
     """Where a sandbox system listens."""
     return f"http://{HOST}:{program.port}"
-
-
-def merged(table: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """`table` with what `more` says, table by table."""
-    out = dict(table)
-    for key, value in more.items():
-        out[key] = merged(out.get(key, {}), value) if isinstance(value, Mapping) else value
-    return out
-
-
-def toml(table: Mapping[str, Any], name: str = "") -> list[str]:
-    """A nested mapping as lines of TOML."""
-    lines = [f"[{name}]"] if name else []
-    lines += [f"{key} = {json.dumps(v, ensure_ascii=False)}" for key, v in table.items() if not isinstance(v, Mapping)]
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            lines += toml(value, f"{name}.{key}" if name else key)
-    return lines

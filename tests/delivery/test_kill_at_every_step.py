@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.conftest import Planted
+from tests.delivery.conftest import Planted, Told
 from tests.delivery.evidence import blind_creates, changes_of, creates, posts_of, told_wrong
 from tests.delivery.plant import Plant
 from tests.servers.process import Program
@@ -58,7 +58,7 @@ def killed(folder: Path, plan: dict[str, str]) -> int:
     return sum((folder / f"killed-{deal}").exists() for deal in plan)
 
 
-def test_one_invoice_whatever_step_the_worker_dies_after(planted: Planted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_invoice_whatever_step_the_worker_dies_after(planted: Planted, told: Told) -> None:
     """For each boundary, a deal whose worker is killed at it: exactly one posted invoice, one create of each object,
     one write of the deal and one post in its stream; the event is done."""
     plant = planted(
@@ -90,9 +90,7 @@ def test_one_invoice_whatever_step_the_worker_dies_after(planted: Planted, capsy
         deaths = program.log.read_text().count(" -9\n")
     assert deaths == len(plan)
     check(plant, planned)
-    took = time.monotonic() - began
-    with capsys.disabled():
-        print(f"\nkilled at {len(plan)} points of {len(cold)} boundaries, {took:.0f} s")
+    told(f"workers killed at {len(plan)} points, {time.monotonic() - began:.0f} s")
 
 
 def check(plant: Plant, planned: list[str]) -> None:
