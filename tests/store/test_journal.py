@@ -90,6 +90,15 @@ def test_an_event_without_duties_shows_its_own_row(world: World, ending: str) ->
     )
 
 
+def test_a_parked_event_is_parked_though_someone_is_still_to_be_told(world: World) -> None:
+    """The duty that tells about it is due, and shows no event as due."""
+    event = world.claimed_event()
+    world.store.park(event, "rejected", Rejected("нет ИНН"), owes=(owing("tell:42"),))
+    [view] = events(world, state="parked")
+    assert (view.state, view.kind, view.duties) == ("parked", "rejected", 1)
+    assert events(world, state="due") == []
+
+
 def test_an_event_whole(world: World) -> None:
     """Its body decoded, and each duty with what became of it."""
     event_id, (duty,) = led_to(world, "42", "deal:42")

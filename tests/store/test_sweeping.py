@@ -8,8 +8,8 @@ import pytest
 
 from integration.errors import Rejected, Transient
 from integration.store import keys
+from integration.store.cleaning import cleanup
 from integration.store.schema import deliveries, event_duties, inbox, leases, outbox, slots
-from integration.store.sweep import cleanup
 from integration.work import Outcome
 from tests.store.world import DONE, World, arrival, duty_of, event_of, owing, together
 
