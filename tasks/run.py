@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger as GunicornLogger
 from waitress.server import create_server
 
+from integration.bootstrap import World
 from integration.errors import Misconfigured
 from integration.flows.origin import mark_start
 from integration.http.app import create_app
@@ -31,6 +33,7 @@ from tasks.calls import prepare_broker
 log = logging.getLogger("crm1c.run")
 
 EMBEDDED_THREADS = 4
+CANARY_AGE = 180.0  # seconds after which a queue without a canary counts as deaf
 
 
 def made(settings: Settings) -> Process:
@@ -57,10 +60,21 @@ def web_app(process: Process) -> Flask:
         settings=world.settings,
         store=world.store,
         senders=world.dialects,
-        probes={"broker": lambda: not process.caller.away, "redis": lambda: bool(world.redis.ping())},
+        probes={
+            "broker": lambda: not process.caller.away,
+            "redis": lambda: bool(world.redis.ping()),
+            "workers": lambda: _canaries_sing(world),
+        },
         now=world.services.now,
     )
     return create_app(parts)
+
+
+def _canaries_sing(world: World) -> bool:
+    """Has a canary come through every queue lately? A worker may be connected and deaf."""
+    heard = world.redis.mget([f"canary:{name}" for name in QUEUES])
+    oldest = world.services.now() - timedelta(seconds=CANARY_AGE)
+    return all(at is not None and datetime.fromisoformat(str(at)) > oldest for at in heard)
 
 
 class _OurLogging(GunicornLogger):  # type: ignore[misc]
