@@ -15,7 +15,7 @@ from heapq import nlargest
 from itertools import combinations
 from math import log
 
-from integration.rules.match.names import skeleton
+from integration.rules.match.names import skeletons
 from integration.rules.match.scores import PROPOSE, Card, Match, card, compared
 from mappers.canonical import Party
 
@@ -72,8 +72,10 @@ class Index:
         self._by_sign: dict[str, array[int]] = {}
         self._by_inn: dict[str, array[int]] = {}
         self._by_word: dict[str, array[int]] = {}
+        self._inns: list[str] = []
         for number, one in enumerate(cards):
             self.cards.append(one)
+            self._inns.append(one.inn)
             if one.inn or one.raw_inn:
                 _put(self._by_inn, one.inn or one.raw_inn, number)
             for sign in _signs(one):
@@ -93,13 +95,16 @@ class Index:
         for sign in _signs(one):
             sharing = self._by_sign.get(sign, ())
             if len(sharing) <= MOST_SHARED:
-                found.update(n for n in sharing if self._may_be(one, n))
+                found.update(self._not_others(one, sharing))
         found.update(self._by_name(one))
         return sorted(found)
 
-    def _may_be(self, one: Card, number: int) -> bool:
-        inn = self.cards[number].inn
-        return not inn or not one.inn or inn == one.inn
+    def _not_others(self, one: Card, numbers: Iterable[int]) -> Iterable[int]:
+        """Without those of another valid ИНН, which in a base in good order are nearly all."""
+        if not one.inn:
+            return numbers
+        own, inns = ("", one.inn), self._inns
+        return [n for n in numbers if inns[n] in own]
 
     def _by_name(self, one: Card) -> list[int]:
         """Those who share rare words, a word counting by its rarity; misspelt and transliterated words count too."""
@@ -116,14 +121,12 @@ class Index:
                 common.append(word)
                 continue
             for posting in postings:
-                for number in posting:
-                    if self._may_be(one, number):
-                        weights[number] += rarity
+                for number in self._not_others(one, posting):
+                    weights[number] += rarity
         for pair in combinations(sorted(common), 2):
             sharing = self._by_two.get(pair, ())
-            for number in sharing if len(sharing) <= MOST_WORDS else ():
-                if self._may_be(one, number):
-                    weights[number] += total
+            for number in self._not_others(one, sharing) if len(sharing) <= MOST_WORDS else ():
+                weights[number] += total
         likely = ((weight, -number) for number, weight in weights.items() if weight >= 0.35 * total)
         return [-number for _, number in nlargest(MOST_COMPARED, likely)]
 
@@ -187,4 +190,4 @@ def _signs(one: Card) -> Iterator[str]:
 
 
 def _words(one: Card) -> set[str]:
-    return {sound for name in one.names for word in name.words if len(sound := skeleton(word)) > 1}
+    return {sound for name in one.names for word in name.words for sound in skeletons(word) if len(sound) > 1}

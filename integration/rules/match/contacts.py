@@ -21,8 +21,8 @@ _FREE = (
     "meta.ua nur.kz"
 )
 FREE_MAIL = frozenset(_FREE.split())
-_PLAIN = re.compile(r"[\d\s()+.\-–—]+")
-_DIGITS = re.compile(r"\D+")
+_PLAIN = re.compile(r"[0-9\s()+.\-–—]+")
+_DIGITS = re.compile(r"[^0-9]+")
 _SEVERAL = re.compile(r"[;,/\n|]|\bили\b")
 _ADDRESS = re.compile(r"[^\s@,;<>()\"]+@[^\s@,;<>()\"]+\.[^\s@,;<>()\".]+")
 _TOWN = re.compile(

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
-from integration.rules.match.names import Name, skeleton
+from integration.rules.match.names import Name, skeletons
 
 # One wrong letter in a word shorter than this makes another word oftener than a typo: Вега, Мега.
 SHORTEST_TYPO = 6
@@ -77,11 +77,16 @@ def _words_alike(one: str, other: str, people: bool) -> float:
 
 @lru_cache(maxsize=100_000)
 def _spelt_alike(one: str, other: str) -> float:
-    a, b = skeleton(one), skeleton(other)
-    if a == b and len(a) > 2:
+    sounds, others = skeletons(one), skeletons(other)
+    if any(len(sound) > 2 and sound in others for sound in sounds):
         return 0.97
-    shorter = min(len(one), len(other))
-    if shorter < SHORTEST_TYPO or one.isdecimal() or other.isdecimal():
+    a, b = sounds[0], others[0]
+    if (
+        max(len(one), len(other)) < SHORTEST_TYPO
+        or min(len(one), len(other)) < SHORTEST_TYPO - 1
+        or one.isdecimal()
+        or other.isdecimal()
+    ):
         return 0.0
     alike = max(
         OSA.normalized_similarity(one, other, score_cutoff=_TYPO),

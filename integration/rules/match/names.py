@@ -69,6 +69,8 @@ _NO_NAME = frozenset(
 )  # fmt: skip
 _LATIN_FORMS = {"OOO": "ООО", "AO": "АО", "PAO": "ПАО", "OAO": "ОАО", "ZAO": "ЗАО", "NAO": "НАО", "IP": "ИП"}
 _FOLD = str.maketrans(_LATIN, _CYRILLIC)
+_UNFOLD = str.maketrans(_CYRILLIC, _LATIN)
+_ONLY_CYRILLIC_LOOKALIKES = re.compile(f"[{_CYRILLIC}]{{3,}}")
 _HAS_LATIN, _HAS_CYRILLIC = re.compile("[A-Z]"), re.compile("[А-Я]")
 _ONLY_LOOKALIKES = re.compile(f"[{_LATIN}0-9]+")
 
@@ -77,12 +79,12 @@ _SOUNDS = str.maketrans(
     {
         "А": "A", "Б": "B", "В": "V", "Г": "G", "Д": "D", "Е": "E", "Ж": "ZH", "З": "Z", "И": "I", "Й": "I", "К": "K",
         "Л": "L", "М": "M", "Н": "N", "О": "O", "П": "P", "Р": "R", "С": "S", "Т": "T", "У": "U", "Ф": "F", "Х": "H",
-        "Ц": "C", "Ч": "CH", "Ш": "SH", "Щ": "SH", "Ъ": "", "Ы": "I", "Ь": "", "Э": "E", "Ю": "IU", "Я": "IA",
+        "Ц": "TS", "Ч": "CH", "Ш": "SH", "Щ": "SH", "Ъ": "", "Ы": "I", "Ь": "", "Э": "E", "Ю": "IU", "Я": "IA",
     }
 )  # fmt: skip
-_SPELT = re.compile("SHCH|SCH|KH|TS|TZ|CK|X|PH|YA|YU|YO|YE|JA|JU|IY|YI|YY|II|Y|J|W|Q")
+_SPELT = re.compile("SHCH|SCH|CH|KH|TZ|CK|C|X|PH|YA|YU|YO|YE|JA|JU|IY|YI|YY|II|Y|J|W|Q")
 _SOUND = {
-    "SHCH": "SH", "SCH": "SH", "KH": "H", "TS": "C", "TZ": "C", "CK": "K", "X": "KS", "PH": "F", "YA": "IA",
+    "SHCH": "SH", "SCH": "SH", "CH": "CH", "KH": "H", "TZ": "TS", "CK": "K", "X": "KS", "PH": "F", "YA": "IA",
     "YU": "IU", "YO": "E", "YE": "E", "JA": "IA", "JU": "IU", "IY": "I", "YI": "I", "YY": "I", "II": "I", "Y": "I",
     "J": "I", "W": "V", "Q": "K",
 }  # fmt: skip
@@ -161,7 +163,25 @@ def _folded(word: str) -> str:
 
 
 @lru_cache(maxsize=200_000)
+def skeletons(word: str) -> tuple[str, ...]:
+    """How a word may sound, in Latin letters, whichever alphabet it is written in.
+
+    A word of look-alikes alone has a second reading: MAYAK was folded to letters of Cyrillic, and is still Маяк.
+    """
+    first = skeleton(word)
+    if not _ONLY_CYRILLIC_LOOKALIKES.fullmatch(word):
+        return (first,)
+    second = skeleton(word.translate(_UNFOLD))
+    return (first,) if second == first else (first, second)
+
+
 def skeleton(word: str) -> str:
-    """How a word sounds, in Latin letters, whichever alphabet it is written in."""
+    """How a word sounds, in Latin letters."""
     latin = word.translate(_SOUNDS)
-    return _SPELT.sub(lambda found: _SOUND[found[0]], latin) if _HAS_LATIN.search(latin) else latin
+    return _SPELT.sub(_sounding, latin) if _HAS_LATIN.search(latin) else latin
+
+
+def _sounding(found: re.Match[str]) -> str:
+    if found[0] == "C":
+        return "TS" if found.string[found.end() : found.end() + 1] in ("E", "I", "Y") else "K"
+    return _SOUND[found[0]]
