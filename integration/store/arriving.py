@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from integration.errors import Transient
 from integration.work import Arrival
 
 MOST = 64  # requests in one transaction: more would make the first one wait for the last
@@ -52,11 +53,14 @@ class Arriving:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
             self._write(batch)
-        except Exception:
-            self._write_apart(batch)
-        else:
             for one in batch:
                 one.written = True
+        except Exception:
+            self._write_apart(batch)
+        finally:  # this thread may be ended here; those it writes for shall not wait for ever
+            for one in batch:
+                if not one.written and not one.error:
+                    one.error = Transient("Приём прерван. Отправьте событие ещё раз.")
 
     def _write_apart(self, batch: Sequence[Delivered]) -> None:
         """One of them may be at fault: each by itself, so that none keeps another out."""

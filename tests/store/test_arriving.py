@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from integration.errors import Transient
+from integration.store.arriving import Arriving, Delivered
 from integration.store.schema import deliveries, inbox
+from tests.servers.wait import until
 from tests.store.world import DONE, World, arrival, event_of, together
 
 THREADS = 50
@@ -94,3 +101,34 @@ def test_the_request_is_kept_whole(world: World) -> None:
     [row] = world.rows(deliveries)
     assert (bytes(row.body), row.headers, row.tail) == (b"\x00\xff[]", '{"X-Signature": "s"}', "a/b")
     assert world.rows(inbox)[0].delivery_id == row.id
+
+
+def test_whoever_writes_for_others_and_is_ended_leaves_none_waiting() -> None:
+    """The others are told to send again: whether theirs were committed, nobody knows."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def write(batch: Sequence[Delivered]) -> None:
+        entered.set()
+        go_on.wait(10)
+        if len(batch) > 1:
+            raise SystemExit
+
+    arriving = Arriving(write)
+    deliveries = [Delivered([], b"", {}, "trace") for _ in range(4)]
+
+    def put(number: int) -> str:
+        if number:
+            entered.wait(10)
+        try:
+            arriving.put(deliveries[number])
+        except SystemExit:
+            return "ended"
+        except Transient:
+            return "again"
+        return "written"
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(put, number) for number in range(4)]
+        until(lambda: len(arriving._waiting) == 3)
+        go_on.set()
+        assert sorted(answer.result(10) for answer in answers) == ["again", "again", "ended", "written"]
