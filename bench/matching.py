@@ -80,20 +80,26 @@ def figures() -> Figures:
     )
 
 
-def two_bases(clients: int) -> tuple[float, float, float, float, float]:
-    """Seconds of `candidates` by the clock and of the processor, seconds of `doubles`, megabytes at most, and the share
-    found of the partners of clients that have no number."""
+def two_bases(clients: int) -> tuple[float, ...]:
+    """Seconds of `candidates` by the clock and of the processor, seconds of `doubles`, megabytes at most; the share
+    found of the partners of clients that have no number, the share of proposals that are right, links that are not."""
     bases = list(Maker(clients).base(clients))
     right, left = [pair[0] for pair in bases], [pair[1] for pair in bases]
     started, worked = time.perf_counter(), time.process_time()
     bare = {party.id for party in left if not party.inn}
-    found = sum(1 for pair in candidates(left, right) if pair.left.id == pair.right.id and pair.left.id in bare)
+    count: Counter[str] = Counter()
+    for pair in candidates(left, right):
+        right_one = pair.left.id == pair.right.id
+        count["found"] += right_one and pair.left.id in bare
+        count[f"{'linked' if pair.match.automatic else 'proposed'} {right_one}"] += 1
     took, worked = time.perf_counter() - started, time.process_time() - worked
     started = time.perf_counter()
     for _ in doubles(right):
         pass
     again = time.perf_counter() - started
-    return took, worked, again, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, found / len(bare)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    proposals = count["proposed True"] / (count["proposed True"] + count["proposed False"])
+    return took, worked, again, memory, count["found"] / len(bare), proposals, count["linked False"]
 
 
 def measure(*, quick: bool) -> bool:
@@ -119,15 +125,16 @@ def _bases(sizes: tuple[int, ...]) -> bool:
     good, each = True, []
     for clients in sizes:
         command = [sys.executable, "-m", "bench.matching", "--size", str(clients)]
-        took, worked, again, memory, found = map(
+        took, worked, again, memory, found, right, wrong = map(
             float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         )
         each.append(worked / clients)
-        good = good and took < SECONDS and memory < MEGABYTES
+        good = good and took < SECONDS and memory < MEGABYTES and wrong == 0
         print(
             f"matching, {clients} × {clients}: {took:.1f} s (bar {SECONDS:.0f}), {worked:.1f} s of one processor, "
             f"{memory:.0f} MB (bar {MEGABYTES:.0f}), doubles of one {again:.1f} s; "
-            f"partners found for {found:.1%} of those without numbers"
+            f"partners found for {found:.1%} of those without numbers, {right:.1%} of proposals right, "
+            f"{wrong:.0f} wrong links (bar 0)"
         )
     if len(each) > 1:
         print(f"matching, growth per client {each[-1] / each[0]:.2f} (bar {GROWTH}; linear is 1)")
