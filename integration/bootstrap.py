@@ -18,7 +18,7 @@ from integration.services import Services
 from integration.settings import Secret, Settings
 from integration.store.engine import connect
 from integration.store.unit import SqlStore, Wake
-from integration.transport import System
+from integration.transport import Gate, NoGate, System
 from mappers.dialect import AccountingDialect, CrmDialect
 
 Clock = Callable[[], datetime]
@@ -46,8 +46,16 @@ class World:
         self.redis.close()
 
 
-def build(settings: Settings, wake: Wake, *, now: Clock = utc_now, luck: Callable[[], float] = random.random) -> World:
-    """Make the parts. `wake(queue, kind, id, delay)` sends a wake-up call and never raises."""
+def build(
+    settings: Settings,
+    wake: Wake,
+    *,
+    now: Clock = utc_now,
+    luck: Callable[[], float] = random.random,
+    gate: Gate | None = None,
+) -> World:
+    """Make the parts. `wake(queue, kind, id, delay)` sends a wake-up call and never raises. `gate`: in place of the
+    circuits that all processes share."""
     engine = connect(settings.database.url, pool_size=10)
     store = SqlStore(engine, now, settings.delivery, wake)
     client = cache.connect(settings.redis.url)
@@ -63,8 +71,8 @@ def build(settings: Settings, wake: Wake, *, now: Clock = utc_now, luck: Callabl
         settings=settings,
         policies=_policies(settings),
         store=store,
-        crms={name: _crm(settings, name, dialect, circuits) for name, dialect in dialects.items()},
-        bases={name: _base(settings, name, circuits, store) for name in settings.onec},
+        crms={name: _crm(settings, name, dialect, gate or circuits) for name, dialect in dialects.items()},
+        bases={name: _base(settings, name, gate or circuits, store) for name in settings.onec},
         now=now,
         luck=luck,
     )
@@ -93,10 +101,10 @@ def _crm_dialect(settings: Settings, name: str) -> CrmDialect:
     return dialect
 
 
-def _crm(settings: Settings, name: str, dialect: CrmDialect, circuits: Circuits) -> System[CrmDialect]:
+def _crm(settings: Settings, name: str, dialect: CrmDialect, gate: Gate) -> System[CrmDialect]:
     table = settings.crm[name]
     timeouts = (table.connect_timeout, table.read_timeout)
-    return System(f"crm:{name}", dialect, table.base_url, circuits, timeouts=timeouts)
+    return System(f"crm:{name}", dialect, table.base_url, gate, timeouts=timeouts)
 
 
 class _AsAdmin:
@@ -113,15 +121,16 @@ class _AsAdmin:
 
 
 def as_admin(world: World, name: str, user: str, password: str) -> System[Any]:
-    """The CRM spoken to as its administrator, for one command; the password is kept nowhere."""
+    """The CRM spoken to as its administrator, for one command; the password is kept nowhere, and a wrong one holds
+    nobody's queue."""
     table = world.settings.crm[name]
     dialect: Any = world.dialects[name]
     speaker = _AsAdmin(dialect, dialect.admin_credentials(user, password))
     timeouts = (table.connect_timeout, max(table.read_timeout, 60.0))  # a rebuild of its metadata takes its time
-    return System(f"crm:{name}", speaker, table.base_url, world.circuits, timeouts=timeouts)
+    return System(f"crm:{name}", speaker, table.base_url, NoGate(), timeouts=timeouts)
 
 
-def _base(settings: Settings, name: str, circuits: Circuits, store: SqlStore) -> System[AccountingDialect]:
+def _base(settings: Settings, name: str, gate: Gate, store: SqlStore) -> System[AccountingDialect]:
     table = settings.onec[name]
     options = plain(table) | {"vat_included": settings.invoicing.vat_included}
     dialect: AccountingDialect = _plugin("crm1c.onec", table.profile)(options)
@@ -129,7 +138,7 @@ def _base(settings: Settings, name: str, circuits: Circuits, store: SqlStore) ->
         f"onec:{name}",
         dialect,
         table.base_url,
-        circuits,
+        gate,
         timeouts=(table.connect_timeout, table.read_timeout),
         slots=store.holding,
         max_sessions=table.max_sessions,

@@ -41,6 +41,19 @@ class Gate(Protocol):
     def failed(self, system: str, reason: str, *, probe: bool, hold: bool = False) -> None: ...
 
 
+class NoGate:
+    """No circuit: for a command whose result a person waits for, and whose failure is nobody else's."""
+
+    def gate(self, system: str) -> bool:  # noqa: ARG002 – the protocol's names
+        return False
+
+    def succeeded(self, system: str, *, probe: bool) -> None:
+        pass
+
+    def failed(self, system: str, reason: str, *, probe: bool, hold: bool = False) -> None:
+        pass
+
+
 class Slots(Protocol):
     """One of a few named leases; yields the note that its last holder left and a call that leaves one."""
 
@@ -90,13 +103,14 @@ class System(Generic[D_co]):
             raise from_fault(fault, self.name) from fault
 
     @contextmanager
-    def session(self) -> Iterator[None]:
-        """Hold one of the system's sessions while the block runs. Raises Busy when none gets free."""
+    def session(self, *, fresh: bool = False) -> Iterator[None]:
+        """Hold one of the system's sessions while the block runs; `fresh`: begin a new one there. Raises Busy when
+        none gets free."""
         if self._slots is None or getattr(self._local, "inside", False):
             yield
             return
         with self._slots(self._slot_names, self._slot_wait) as (note, leave):
-            self._open(note)
+            self._open("" if fresh else note)
             try:
                 yield
             finally:
@@ -151,8 +165,11 @@ class System(Generic[D_co]):
         return reply
 
     def _send(self, http: requests.Session, call: Call, headers: dict[str, str]) -> Reply:
-        body = None if call.json is None else dump_json(call.json)
-        if body is not None:
+        if call.pause:
+            time.sleep(call.pause)
+        body = call.body
+        if call.json is not None:
+            body = dump_json(call.json)
             headers = {**headers, "Content-Type": "application/json; charset=utf-8"}
         boundary(f"{call.step}: before")
         started = time.monotonic()

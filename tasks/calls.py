@@ -11,10 +11,12 @@ import threading
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from amqp.exceptions import PreconditionFailed
 from celery import Celery
 from kombu import Exchange, Producer
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
+from integration.errors import Misconfigured
 from integration.work import new_id
 from tasks.app import DEAD_QUEUE, WORK
 
@@ -63,9 +65,13 @@ class Caller:
             log.warning("вызов оставлен обходу: слишком много ждут брокера")
 
     def flush(self) -> None:
-        """Wait until every call so far was sent. For the end of a process."""
-        if self._pid == os.getpid() and not self.away:
-            self._calls.join()
+        """Wait until every call so far was sent, or the broker turns out to be away: then the sweep calls. For the
+        end of a process."""
+        if self._pid != os.getpid():
+            return
+        with self._calls.all_tasks_done:
+            while self._calls.unfinished_tasks and not self.away:
+                self._calls.all_tasks_done.wait(0.1)
 
     def _start(self) -> None:
         if self._pid == os.getpid():
@@ -176,6 +182,40 @@ def declare(app: Celery, channel: Any) -> None:
 
 
 def prepare_broker(app: Celery) -> None:
-    """Reach the broker and declare every queue. Raises what the transport raises."""
-    with app.connection_for_write() as connection, connection.channel() as channel:
-        declare(app, channel)
+    """Reach the broker and declare every queue. Raises Misconfigured when a queue stands there with other properties,
+    else what the transport raises."""
+    try:
+        with app.connection_for_write() as connection, connection.channel() as channel:
+            declare(app, channel)
+    except PreconditionFailed as error:
+        raise Misconfigured(
+            "Очереди в RabbitMQ объявлены с другими свойствами (изменили delivery_limit?). Остановите crm1c и "
+            "удалите очереди crm1c.*: работа записана в базе и продолжится.",
+            system="broker",
+            detail=str(error),
+        ) from error
+
+
+def wait_for_broker(app: Celery) -> None:
+    """Prepare the broker, however long that takes: a part that starts before RabbitMQ waits for it."""
+    pause, told = threading.Event(), False
+    while True:
+        try:
+            return prepare_broker(app)
+        except Misconfigured:
+            raise
+        except Exception as error:  # whatever is wrong with the broker, it is tried again
+            if not told:
+                log.warning("брокер недоступен, ждём его: %s: %s", type(error).__name__, error)
+            told = True
+            pause.wait(_PAUSE)
+
+
+def reachable(app: Celery) -> bool:
+    """Does the broker answer now? Within about a second."""
+    try:
+        with app.connection_for_read(connect_timeout=1) as connection:
+            connection.connect()
+    except Exception:  # whatever it is, it is not there
+        return False
+    return True

@@ -37,16 +37,37 @@ def main() -> None:
     except click.Abort:
         _fail("прервано", 130)
     except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group alone, since click 8.2
+            click.echo(error.format_message(), err=True)
+            sys.exit(error.exit_code)
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "crm1c"
-        _fail(f"{error.format_message()}  (справка: {where} --help)", error.exit_code)
+        _fail(f"{_words(error)}  (справка: {where} --help)", error.exit_code)
     except SettingsError as error:
         _fail(str(error), 2)
     except Crm1cError as error:
-        _fail(f"{error.reason}{f' [{error.detail}]' if error.detail else ''}", 1)
+        reason = error.reason.replace("Повторим сами", "Повторите позже")  # here nobody does it for the person
+        _fail(f"{reason}{f' [{error.detail}]' if error.detail else ''}", 1)
     except BrokenPipeError:
         sys.exit(1)
 
 
+def _words(error: click.ClickException) -> str:
+    """click speaks English; our people don't."""
+    if isinstance(error, click.NoSuchOption):
+        return f"нет ключа {error.option_name}"
+    if unknown := getattr(error, "command_name", ""):  # NoSuchCommand, since click 8.4
+        return f"нет команды {unknown}"
+    if not isinstance(error, click.BadParameter):
+        return error.format_message()
+    if isinstance(error.param, click.Argument):
+        name = error.param.human_readable_name
+    else:
+        name = error.param.opts[0] if error.param else ""
+    if isinstance(error, click.MissingParameter):
+        return f"не указано: {name}"
+    return f"{error.param_hint or name}: {error.message}"
+
+
 def _fail(text: str, code: int) -> None:
-    click.echo(f"crm1c: {text}", err=True)
+    click.echo(f"crm1c: {'; '.join(line.strip() for line in text.splitlines() if line.strip())}", err=True)
     sys.exit(code)

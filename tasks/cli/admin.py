@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.console import Console
 from integration.bootstrap import World, as_admin
 from integration.doctor import examine
 from integration.errors import Crm1cError, Misconfigured
+from integration.settings import read
 from integration.store import keys, migrate
 from mappers.dialect import Finding, SetupDone
 from tasks.app import DEAD_QUEUE, unsafe
@@ -25,6 +27,7 @@ from tasks.cli.example import EXAMPLE
 from tasks.run import made
 
 ADMIN_PASSWORD = "CRM1C_ADMIN_PASSWORD"  # noqa: S105 – the variable's name
+SECRETS = ("ONEC_PASSWORD", "ESPO_API_KEY", "API_TOKEN")  # as the written file names them
 SCOPES = "read, operate или kpi:МЕНЕДЖЕР"
 out = Console(highlight=False, soft_wrap=True)
 
@@ -58,8 +61,13 @@ def init(path: Path, crm: str, onec: str, username: str, organisation: str, publ
     text = EXAMPLE
     for name, answer in answers.items():
         text = text.replace(f"@{name}@", json.dumps(answer, ensure_ascii=False)[1:-1])
-    path.write_text(text, encoding="utf-8")
-    click.echo("затем crm1c db upgrade, crm1c doctor, crm1c setup espo, crm1c up")
+    read(tomllib.loads(text), dict.fromkeys(SECRETS, "-"))  # a wrong answer is told now, by its key
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--file") from error
+    click.echo(f"Записан {path}. Задайте {', '.join(SECRETS)},")
+    click.echo("затем: crm1c db upgrade, crm1c doctor, crm1c setup espo, crm1c up")
 
 
 @click.command(epilog="Пример: crm1c setup espo --admin-user admin")
@@ -74,19 +82,28 @@ def setup(name: str, admin_user: str) -> None:
         raise Misconfigured("Не задан [web] public_url: без него CRM не знает, куда слать веб-хуки.")
     password = os.environ.get(ADMIN_PASSWORD) or _asked(admin_user)
     with looking(settings) as world:
-        incomplete = False
         if password:
-            admin = as_admin(world, name, admin_user, password)
-            _told("Поля", admin.ask(admin.say.setup_admin()))
-        else:
-            out.print(f"[yellow]Поля не проверены:[/] нет пароля администратора (задайте {ADMIN_PASSWORD}).")
-            incomplete = True
+            _told("Поля", _made_by_admin(world, name, admin_user, password))
         crm = world.services.crms[name]
         done = crm.ask(crm.say.setup(f"{settings.web.public_url.rstrip('/')}/webhooks/{name}"))
         with world.store.unit("keep webhooks") as unit:
             keys.keep_webhooks(unit.conn, name, done.webhooks, unit.now)
         _told("Веб-хуки", done)
-    sys.exit(1 if incomplete or not done.webhooks else 0)
+    if not done.webhooks:
+        raise Misconfigured("Веб-хуки не заведены: сделайте то, что названо выше, и запустите crm1c setup снова.")
+    if not password:
+        raise Misconfigured(f"Поля не проверены: нет пароля администратора. Задайте {ADMIN_PASSWORD} и повторите.")
+
+
+def _made_by_admin(world: World, name: str, user: str, password: str) -> SetupDone:
+    admin = as_admin(world, name, user, password)
+    try:
+        done: SetupDone = admin.ask(admin.say.setup_admin())
+    except Misconfigured as error:
+        if not error.hold or "401" not in error.detail:
+            raise
+        raise Misconfigured(f"CRM не приняла имя «{user}» или пароль администратора.", detail=error.detail) from error
+    return done
 
 
 def _asked(user: str) -> str:
@@ -97,13 +114,14 @@ def _asked(user: str) -> str:
 
 
 def _told(what: str, done: SetupDone) -> None:
-    for text in done.made:
-        out.print(f"[green]создано[/]   {what}: {text}", markup=True)
-    for text in done.kept:
-        out.print(f"[dim]уже есть[/]  {what}: {text}")
-    for text in done.by_hand:
-        out.print("[yellow]вручную[/]   ", end="")
-        out.print(text, markup=False)
+    for label, texts in (
+        ("[green]создано[/]   ", [f"{what}: {text}" for text in done.made]),
+        ("[dim]уже есть[/]  ", [f"{what}: {text}" for text in done.kept]),
+        ("[yellow]вручную[/]   ", done.by_hand),
+    ):
+        for text in texts:
+            out.print(label, end="")
+            out.print(text, markup=False)
 
 
 @click.group()
@@ -154,7 +172,7 @@ def doctor(*, as_json: bool) -> None:
     settings = settings_ready(quiet=True)
     process = made(settings)
     found: list[Mapping[str, Any]] = []
-    with looking(settings) as world:
+    with looking(settings, any_schema=True) as world:
         for where, finding in examine(world, lambda: _broker(process, world)):
             found.append({"where": where, "level": finding.level, "what": finding.what, "mend": finding.mend})
             if not as_json:

@@ -10,6 +10,7 @@ from integration import log
 from integration.bootstrap import World, build
 from integration.settings import Settings, load
 from integration.store import migrate
+from integration.transport import NoGate
 from tasks.base import Process
 from tasks.run import made
 
@@ -34,10 +35,13 @@ def running(settings: Settings) -> Process:
 
 
 @contextmanager
-def looking(settings: Settings) -> Iterator[World]:
-    """A world for one command. What it wakes is sent through the broker before the command ends."""
+def looking(settings: Settings, *, any_schema: bool = False) -> Iterator[World]:
+    """A world for one command, which asks the systems itself whatever their circuits say. What it wakes is sent
+    through the broker before the command ends."""
+    if not any_schema:
+        migrate.check(settings.database.url)
     process = made(settings)
-    world = build(settings, process.caller)
+    world = build(settings, process.caller, gate=NoGate())
     try:
         yield world
     finally:

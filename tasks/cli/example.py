@@ -31,7 +31,7 @@ timezone = "Europe/Moscow"            # часовой пояс сервера 1
 kind = "espocrm"
 base_url = "@crm@"
 api_key = "env:ESPO_API_KEY"
-webhook_secret = ["env:ESPO_WEBHOOK_SECRET"]
+# webhook_secret = ["env:ESPO_WEBHOOK_SECRET"]  # ключи веб-хуков, заведённых не командой crm1c setup
 
 [invoicing]
 crm_stage = "Proposal"                # стадия сделки, на которой выставляется счёт

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from integration.bootstrap import World
 from integration.store import journal
 from integration.store.filters import Filters
 from tasks.cli.common import looking, settings_ready
@@ -83,7 +84,7 @@ def show(event_id: str) -> None:
     with looking(settings_ready(quiet=True)) as world, world.store.reading() as conn:
         found = journal.event(conn, event_id)
     if found is None:
-        raise click.BadParameter(f"нет события {event_id}; список: crm1c events list", param_hint="ID")
+        raise _unknown(event_id)
     click.echo(_json(dataclasses.asdict(found)))
 
 
@@ -97,6 +98,7 @@ def replay(event_id: str | None, **options: Any) -> None:
     with looking(settings_ready(quiet=True)) as world:
         if event_id is not None:
             count = journal.replay(world.store, event_id)
+            _known(world, event_id, count)
         else:
             count = journal.replay_matching(world.store, **_narrowed(options))
     click.echo(f"Возвращено в работу: {count}")
@@ -109,7 +111,19 @@ def discard(event_id: str, reason: str) -> None:
     """Снять отложенное событие: делать его не нужно."""
     with looking(settings_ready(quiet=True)) as world:
         count = journal.discard(world.store, event_id, reason)
+        _known(world, event_id, count)
     click.echo(f"Снято: {count}")
+
+
+def _known(world: World, event_id: str, count: int) -> None:
+    """Raises BadParameter when nothing was done because there is no such event (or work) at all."""
+    with world.store.reading() as conn:
+        if not count and journal.event(conn, event_id) is None:
+            raise _unknown(event_id)
+
+
+def _unknown(event_id: str) -> click.BadParameter:
+    return click.BadParameter(f"нет события {event_id}; список: crm1c events list", param_hint="ID")
 
 
 def _json(value: Any) -> str:

@@ -181,7 +181,8 @@ def test_a_deleted_deal_is_nothing_to_do(town: Town) -> None:
     event = town.tell(deal)
     town.crm.act("ivanova", "DELETE", f"Opportunity/{deal}")
     town.work()
-    assert (town.event(event).outcome, town.event(event).outcome_text) == ("skipped", "Сделка удалена в CRM")
+    assert town.event(event).outcome == "skipped"
+    assert "удалена" in (town.event(event).outcome_text or "")
     assert town.done(deal, event="delete").outcome == "skipped"
     assert not town.invoices()
 

@@ -72,7 +72,7 @@ def test_sums_that_differ_by_a_kopeck_make_no_document(given_lines: list[tuple[i
 def test_a_deal_without_lines_is_one_line(amount: int, name: str) -> None:
     """Whatever the deal is called: one service of the deal's amount, whose item is the template's fixed part."""
     [line], total = priced(deal(money(amount), name=name), date(2026, 11, 24), **TERMS)
-    assert (line.amount, line.price, line.quantity, total) == (money(amount), money(amount), 1, money(amount))
+    assert (line.amount, line.price, line.quantity, total) == (money(amount), money(amount), Decimal(1), money(amount))
     assert line.item == "Услуги по договору"
     assert line.content.startswith("Услуги по договору")
 

@@ -1,0 +1,147 @@
+"""`crm1c doctor`: one line a finding, each trouble with its mend, and never stopped by the first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import Shell
+
+
+@pytest.fixture
+def healthy(shell: Shell) -> Shell:
+    """Everything as it should be."""
+    shell.ready()
+    assert shell.setup().code == 0
+    return shell
+
+
+def examined(shell: Shell) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(shell.run("doctor", "--json").out)
+    return found
+
+
+def test_all_is_well(healthy: Shell) -> None:
+    said = healthy.run("doctor")
+    assert said.code == 0, said.out
+    assert "FAIL" not in said.out
+    for where in ("crm1c.toml", "база данных", "Redis", "RabbitMQ", "1С main", "CRM espo"):
+        assert where in said.out
+    assert all(line.split()[0] in ("ok", "warn") for line in said.out.splitlines())
+
+
+def wrong_password(shell: Shell) -> None:
+    shell.environ("ONEC_PASSWORD", "wrong")
+
+
+def wrong_key(shell: Shell) -> None:
+    shell.environ("ESPO_API_KEY", "0" * 32)
+
+
+def onec_gone(shell: Shell) -> None:
+    shell.configure(shell.systems.onec_url, "http://127.0.0.1:9")
+
+
+def crm_gone(shell: Shell) -> None:
+    shell.configure(shell.systems.crm_url, "http://127.0.0.1:9")
+
+
+def no_odata_there(shell: Shell) -> None:
+    shell.configure("/bp/odata/standard.odata", "/bp/hs/exchange")
+
+
+def unpublished(shell: Shell) -> None:
+    shell.systems.onec.switches({"without": ["Document_СчетНаОплатуПокупателю"]})
+
+
+def field_missing(shell: Shell) -> None:
+    shell.systems.onec.switches({"without": ["Document_СчетНаОплатуПокупателю.Комментарий"]})
+
+
+def no_rights(shell: Shell) -> None:
+    shell.systems.onec.switches({"forbidden": ["Catalog_Организации"]})
+
+
+def other_organisation(shell: Shell) -> None:
+    shell.configure("7707083893", "7800000027")
+
+
+def no_stage(shell: Shell) -> None:
+    shell.configure('crm_stage = "Proposal"', 'crm_stage = "Счёт"')
+
+
+def no_webhooks(shell: Shell) -> None:
+    for hook in shell.systems.crm.store.rows("Webhook"):
+        hook["isActive"] = False
+
+
+def explicit_field(shell: Shell) -> None:
+    shell.configure("[invoicing]", '[crm.espo.fields]\ninvoice_number = "cNomer"\n[invoicing]')
+
+
+def old_schema(shell: Shell) -> None:
+    (shell.folder / "crm1c.db").unlink()
+
+
+def no_redis(shell: Shell) -> None:
+    shell.configure('url = "embedded://"', 'url = "redis://127.0.0.1:9/0"')
+
+
+def no_broker(shell: Shell) -> None:
+    shell.configure('url = "memory://"', 'url = "amqp://guest:guest@127.0.0.1:9/none"')
+
+
+@pytest.mark.parametrize(
+    ("ill", "where", "words"),
+    [
+        (wrong_password, "1С main", ("не принимает логин или пароль", "username и password")),
+        (wrong_key, "CRM espo", ("ключ API не принят", "api_key")),
+        (onec_gone, "1С main", ("нет соединения",)),
+        (crm_gone, "CRM espo", ("нет соединения",)),
+        (no_odata_there, "1С main", ("нет OData", "base_url")),
+        (unpublished, "1С main", ("Document_СчетНаОплатуПокупателю", "в состав OData")),
+        (field_missing, "1С main", ("Document_СчетНаОплатуПокупателю.Комментарий",)),
+        (no_rights, "1С main", ("нет прав на Catalog_Организации",)),
+        (other_organisation, "1С main", ("организации с ИНН 7800000027 нет", "organisation")),
+        (no_stage, "CRM espo", ("нет стадии «Счёт»", "Proposal")),
+        (no_webhooks, "CRM espo", ("нет включённых вебхуков", "crm1c setup")),
+        (explicit_field, "CRM espo", ("cNomer", "crm1c setup")),
+        (old_schema, "база данных", ("пуста", "crm1c db upgrade")),
+        (no_redis, "Redis", ("недоступен", "[redis] url")),
+        (no_broker, "RabbitMQ", ("недоступен", "[broker] url")),
+    ],
+)
+def test_a_trouble_is_a_line_with_its_mend(
+    healthy: Shell, ill: Callable[[Shell], None], where: str, words: tuple[str, ...]
+) -> None:
+    """The trouble is told where it is; exit 1; the other parts are examined all the same."""
+    ill(healthy)
+    found = examined(healthy)
+    failed = [one for one in found if one["level"] == "FAIL"]
+    assert any(one["where"] == where and all(w in f"{one['what']} {one['mend']}" for w in words) for one in failed)
+    assert healthy.run("doctor").code == 1
+    asked = {one["where"] for one in found}
+    assert asked >= {"база данных", "Redis", "RabbitMQ", "1С main", "CRM espo"}
+    if ill is not old_schema:
+        assert {one["where"] for one in failed} == {where}
+
+
+def test_no_system_at_all(shell: Shell) -> None:
+    """A file without 1C and CRM is told as such."""
+    (shell.folder / "crm1c.toml").write_text(
+        '[database]\nurl = "sqlite:///crm1c.db"\n[broker]\nurl = "memory://"\n[redis]\nurl = "embedded://"\n', "utf-8"
+    )
+    shell.run("db", "upgrade")
+    said = shell.run("doctor")
+    assert said.code == 1
+    assert "нет ни одной базы 1С или CRM → добавьте [onec.ИМЯ] и [crm.ИМЯ]" in said.out
+
+
+def test_the_address_for_webhooks_is_missing(healthy: Shell) -> None:
+    healthy.configure('public_url = "http', '# public_url = "http')
+    said = healthy.run("doctor")
+    assert said.code == 0
+    assert "warn crm1c.toml: внешний адрес crm1c не задан → укажите [web] public_url" in said.out
