@@ -76,6 +76,8 @@ _QUOTED = re.compile(r"«[^»\d]*»|\"[^\"\d]*\"|“[^”\d]*”")
 _STUCK = re.compile(r"(?<=\d)(от|за|на|по|руб|г)(?=[\s\d.,]|$)|(?<![а-я])(от)(?=\d)")
 _LED = re.compile(r"(счет[а-я]{0,2}|сч|акт[а-я]{0,2}|упд|накл|инв|inv|дог|договор[а-я]?|n|no)[-/]?(\d.*)")
 _YEARS = re.compile(r"(?:19|20)\d\d")
+# Before «счёт»: an account of a bank, or a list of invoices that has a number of its own.
+_NO_INVOICE = re.compile("расч|лиц|корр?$|корресп|банк|транз|накоп|спец|открыт|закрыт|веден|обслуж|реестр|спис")
 _LONGEST = 11  # digits in one run: more is a bank account, a КБК or an ИНН
 
 
@@ -128,10 +130,12 @@ class _Reader:
             self.state = "list" if self.state == "after" else self.state
         elif meaning == "unit" and before is not None and before.kind == "sum":
             pass
+        elif meaning in ("other", "unit") and self.state == "list":
+            self.state = "off"
         elif meaning in ("other", "unit") and not self.brackets:
             self.noise = True
             self.marked = False
-            if self.state in ("after", "list"):
+            if self.state == "after":
                 self.state = "off"
 
     def _number(self, token: _Token, following: _Token) -> None:
@@ -252,7 +256,7 @@ def _in_context(token: _Token, following: _Token, before: _Token | None) -> Mean
             return "foreign"  # «на счёт № …» is where money goes
         if before is not None and before.text == "за" and following.kind != "number" and following.meaning != "number":
             return "foreign"  # «за счёт средств …»
-        if before is not None and re.match("расч|лиц|корр?$|корресп|банк|транз|накоп|спец", before.text):
+        if before is not None and _NO_INVOICE.match(before.text):
             return "foreign"
     if token.meaning == "act" and re.match("сверк|зачет|взаимозач", following.text):
         return "foreign"
