@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-KNOWN = ("intake", "pipeline")
+KNOWN = ("intake", "pipeline", "matching")
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ def _all(where: str, look: Callable[[], list[Finding]]) -> Iterator[tuple[str, F
 
 
 def _one_base(base: Any) -> list[Finding]:
-    with base.session():
+    with base.session(fresh=True):  # whether 1C keeps sessions shows at the first call of one
         found: list[Finding] = base.ask(base.say.check())
     return found
 

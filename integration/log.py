@@ -272,7 +272,10 @@ class LogSettings(Protocol):
 
 
 _MASKING = Masking()
-_TALKATIVE = ("amqp", "asyncio", "kombu", "urllib3", "celery.utils.functional")
+_TALKATIVE = (
+    *("alembic", "amqp", "asyncio", "kombu", "urllib3"),
+    *("celery.app.trace", "celery.utils.functional", "celery.worker.strategy"),  # our own lines tell it better
+)
 
 
 def configure(settings: LogSettings) -> None:

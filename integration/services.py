@@ -34,7 +34,7 @@ class Remote(Protocol, Generic[D_co]):
 class Base(Remote[AccountingDialect], Protocol):
     """A 1C base. Calls are made inside `session()`, which holds one of the base's few sessions (`Busy` when none)."""
 
-    def session(self) -> AbstractContextManager[None]: ...
+    def session(self, *, fresh: bool = False) -> AbstractContextManager[None]: ...
 
     def recall(self, what: str, find: Callable[[], T | None]) -> T | None:
         """What `find` found within the last minutes, in this process; None is asked for again."""

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from mappers.canonical import Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites
+from mappers.paper import Paper
 from mappers.wire import parse_json
 
 T = TypeVar("T")
@@ -164,13 +165,43 @@ class CrmDialect(Dialect, Protocol):
         """A stream note, unless the same text stands there already; True when written."""
         ...
 
+    def contact(self, contact_id: str) -> Talk[Party | None]:
+        """A person at the client's, as far as letters need him."""
+        ...
+
+    def user_email(self, user_id: str) -> Talk[str]:
+        """A CRM user's address; empty where it can't be told."""
+        ...
+
+    def attach(self, deal: Deal, name: str, pdf: bytes, text: str) -> Talk[bool]:
+        """Keep a PDF with the deal, once by its name or the text that goes with it; True when written now."""
+        ...
+
+    def draft_letter(self, deal_id: str, letter: dict[str, str], name: str, pdf: bytes) -> Talk[str]:
+        """The letter (from, to, subject, body as HTML) with this PDF as a draft at the deal, found or made: its id."""
+        ...
+
+    def send_letter(self, letter_id: str) -> Talk[bool]:
+        """Send a draft; one that was sent is not sent again. True when sent now."""
+        ...
+
     def changed_deals(self, since: datetime, offset: int) -> Talk[tuple[list[Deal], bool]]:
         """Deals modified at or after `since` (aware), oldest first, one page from `offset`; and whether more follow."""
         ...
 
     def check(self) -> Talk[list[Finding]]: ...
 
-    def setup(self, callback_url: str) -> Talk[SetupDone]: ...
+    def setup(self, callback_url: str) -> Talk[SetupDone]:
+        """Make the webhooks, as the API user."""
+        ...
+
+    def setup_admin(self) -> Talk[SetupDone]:
+        """Make the fields, sent with `admin_credentials` in place of `credentials`."""
+        ...
+
+    def admin_credentials(self, user: str, password: str) -> Mapping[str, str]:
+        """The headers of an administrator's call; never logged."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +288,14 @@ class AccountingDialect(Dialect, Protocol):
         ...
 
     def post_invoice(self, ref_key: str) -> Talk[Invoice]: ...
+
+    def invoice_paper(self, ref_key: str) -> Talk[Paper]:
+        """Everything that a printed invoice says."""
+        ...
+
+    def print_form(self, ref_key: str) -> Talk[bytes]:
+        """The invoice's PDF as a 1C HTTP service makes it, where one is configured (paths are that site's own)."""
+        ...
 
     def paid(self, invoice: Invoice) -> Talk[bool]:
         """Whether a posted payment of its counterparty names this invoice: a paid one is not rewritten."""

@@ -44,7 +44,7 @@ def create(settings: Settings) -> Celery:
     limit = settings.delivery.delivery_limit
     memory = settings.embedded
     app.conf.update(
-        broker_url=settings.broker.url,
+        broker_url="memory://localhost/" if memory else settings.broker.url,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_heartbeat=30,

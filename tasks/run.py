@@ -28,7 +28,7 @@ from integration.settings import Settings
 from tasks import inbound, outbound, periodic
 from tasks.app import QUEUES, create, unsafe
 from tasks.base import Process
-from tasks.calls import prepare_broker
+from tasks.calls import reachable, wait_for_broker
 
 log = logging.getLogger("crm1c.run")
 
@@ -61,7 +61,7 @@ def web_app(process: Process) -> Flask:
         store=world.store,
         senders=world.dialects,
         probes={
-            "broker": lambda: not process.caller.away,
+            "broker": lambda: not process.caller.away and reachable(process.app),
             "redis": lambda: bool(world.redis.ping()),
             "workers": lambda: _canaries_sing(world),
         },
@@ -129,7 +129,7 @@ def work(process: Process, queues: Sequence[str] = (), concurrency: int | None =
     """Run a worker until told to stop; returns its exit code. `queues`: names without the prefix, all by default.
     `pool`: "solo" works in this very process, so that whatever ends the work ends the worker."""
     app = process.app
-    prepare_broker(app)
+    wait_for_broker(app)
     mark_start(process.world.services)
     process.world.close()
     worker_process_shutdown.connect(lambda **_: _leave(process), weak=False)
@@ -140,6 +140,7 @@ def work(process: Process, queues: Sequence[str] = (), concurrency: int | None =
         concurrency=concurrency or process.settings.worker.concurrency,
         queues=[f"crm1c.{name}" for name in queues or QUEUES],
         optimization="fair",
+        quiet=True,  # no banner between the lines of a log
         without_mingle=True,
         without_gossip=True,
     )
@@ -155,7 +156,7 @@ def _leave(process: Process) -> None:
 def beat(process: Process, schedule_file: Path | None = None) -> None:
     """Send periodic work by the clock until told to stop: RedBeat over a real Redis, else the file scheduler."""
     settings, app = process.settings, process.app
-    prepare_broker(app)
+    wait_for_broker(app)
     if settings.redis.url.startswith("embedded://"):
         app.Beat(scheduler="celery.beat:PersistentScheduler", schedule=str(schedule_file or "crm1c-beat")).run()
         return

@@ -29,7 +29,7 @@ def invoice(services: Services, duty: Duty) -> Outcome:
     crm = services.crms[crm_name]
     deal = crm.ask(crm.say.deal(deal_id))
     if deal is None:
-        return Outcome("skipped", "Сделка удалена в CRM")
+        return Outcome("skipped", "Такой сделки в CRM нет: она удалена, или в адресе кнопки не тот id")
     job = _Job(services, _base_of(services, deal), crm_name, deal, duty.key)
     link = job.link()
     if link is None and (no := _not_asked(services, crm_name, deal, why)):

@@ -21,7 +21,7 @@ from integration.store.schema import event_duties, inbox, outbox
 from integration.work import Arrival, Link
 from mappers.wire import dump_json
 
-ENTITY, EVENT = "Opportunity", "invoice.requested"
+ENTITY, EVENT = "deal", "invoice.requested"  # our own word: each CRM has its own
 MAX_WAIT = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")

@@ -141,7 +141,7 @@ def _ruling(call: Call, status: int, code: str, low: str, shown: str) -> _Ruling
         return _Ruling("transient", "сеанс 1С прерван: повторим сами")
     if status == 401 and code != "20":
         return _Ruling(
-            "misconfigured", "1С не принимает логин или пароль: проверьте username и password этой базы", hold=True
+            "misconfigured", "1С не принимает ни логина, ни пароля этой базы; проверьте username и password", hold=True
         )
     if status == 500 or code == "-1":
         return _failed(call, code, low, shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import secrets
 import subprocess
@@ -84,7 +83,6 @@ def sandboxed(
         }
         settings = read(document, environ)
         log.configure(settings.log)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
         log.register_secrets(settings.known_secrets)
         yield Sandbox(onec, crm, mail, place, token, settings)
 
