@@ -22,7 +22,7 @@ def accept(services: Services, event: Event) -> Outcome:
     kind = services.crms[event.source].say.kinds.get(entity, entity)
     route = _ROUTES.get(kind)
     if route is None:
-        raise Rejected(f"Событие {entity}.{action} никому не нужно: отключите этот веб-хук в CRM.")
+        raise Rejected(f"Событие {entity}.{action} никому не нужно: отключите этот вебхук в CRM.")
     return route(services, event, action)
 
 
@@ -31,7 +31,7 @@ def _asked_of_the_crm(services: Services, event: Event) -> tuple[str, str]:
     crm = services.crms[event.source]
     full = crm.ask(crm.say.webhook_event(event.webhook_id)) if event.webhook_id else None
     if not full or "." not in full:
-        raise Rejected("Неизвестно, о чём этот веб-хук: укажите путь /webhooks/ИМЯ/Opportunity/update в его адресе.")
+        raise Rejected("Неизвестно, о чём этот вебхук: укажите путь /webhooks/ИМЯ/Opportunity/update в его адресе.")
     entity, _, action = full.partition(".")
     return entity, action
 

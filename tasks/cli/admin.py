@@ -74,12 +74,12 @@ def init(path: Path, crm: str, onec: str, username: str, organisation: str, publ
 @click.argument("name", metavar="ИМЯ")
 @click.option("--admin-user", default="admin", show_default=True, help="Администратор CRM: поля создаёт только он.")
 def setup(name: str, admin_user: str) -> None:
-    """Создать в CRM поля и веб-хуки. Пароль администратора спросим (или возьмём из CRM1C_ADMIN_PASSWORD) и забудем."""
+    """Создать в CRM поля и вебхуки. Пароль администратора спросим (или возьмём из CRM1C_ADMIN_PASSWORD) и забудем."""
     settings = settings_ready(quiet=True)
     if name not in settings.crm:
         raise click.BadParameter(f"нет [crm.{name}]; есть: {', '.join(settings.crm) or 'ни одной'}", param_hint="ИМЯ")
     if settings.web.public_url is None:
-        raise Misconfigured("Не задан [web] public_url: без него CRM не знает, куда слать веб-хуки.")
+        raise Misconfigured("Не задан [web] public_url: без него CRM не знает, куда слать вебхуки.")
     password = os.environ.get(ADMIN_PASSWORD) or _asked(admin_user)
     with looking(settings) as world:
         if password:
@@ -88,9 +88,9 @@ def setup(name: str, admin_user: str) -> None:
         done = crm.ask(crm.say.setup(f"{settings.web.public_url.rstrip('/')}/webhooks/{name}"))
         with world.store.unit("keep webhooks") as unit:
             keys.keep_webhooks(unit.conn, name, done.webhooks, unit.now)
-        _told("Веб-хуки", done)
+        _told("Вебхуки", done)
     if not done.webhooks:
-        raise Misconfigured("Веб-хуки не заведены: сделайте то, что названо выше, и запустите crm1c setup снова.")
+        raise Misconfigured("Вебхуки не заведены: сделайте то, что названо выше, и запустите crm1c setup снова.")
     if not password:
         raise Misconfigured(f"Поля не проверены: нет пароля администратора. Задайте {ADMIN_PASSWORD} и повторите.")
 

@@ -16,7 +16,7 @@ url = "embedded://"                   # "redis://127.0.0.1:6379/0"
 [web]
 host = "127.0.0.1"
 port = 8080
-public_url = "@public_url@"           # так crm1c видна из CRM: сюда придут веб-хуки
+public_url = "@public_url@"           # так crm1c видна из CRM: сюда придут вебхуки
 
 [onec.main]
 base_url = "@onec@"
@@ -31,7 +31,7 @@ timezone = "Europe/Moscow"            # часовой пояс сервера 1
 kind = "espocrm"
 base_url = "@crm@"
 api_key = "env:ESPO_API_KEY"
-# webhook_secret = ["env:ESPO_WEBHOOK_SECRET"]  # ключи веб-хуков, заведённых не командой crm1c setup
+# webhook_secret = ["env:ESPO_WEBHOOK_SECRET"]  # ключи вебхуков, заведённых не командой crm1c setup
 
 [invoicing]
 crm_stage = "Proposal"                # стадия сделки, на которой выставляется счёт

@@ -70,7 +70,7 @@ def list_(limit: int, *, as_json: bool, **options: Any) -> None:
     for title in ("id", "пришло (UTC)", "откуда", "что", "запись", "состояние", "попыток", "чем кончилось"):
         table.add_column(title, overflow="fold", no_wrap=title == "id")
     for one in found:
-        words = f"{WORDS[one.state]} ({one.kind})" if one.kind else WORDS[one.state]
+        words = f"{WORDS[one.state]} ({one.kind})" if one.state == "parked" else WORDS[one.state]
         told = one.error or one.outcome_text or one.outcome or ""
         row = (f"{one.received_at:%Y-%m-%d %H:%M:%S}", one.source, f"{one.entity}.{one.event}", one.record_id)
         table.add_row(one.id, *row, words, str(one.attempts), told)

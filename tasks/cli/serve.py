@@ -21,8 +21,10 @@ from tasks.cli.sandbox import sandboxed
 
 @click.command(epilog="Пример: crm1c web")
 def web() -> None:
-    """Приём веб-хуков, API и консоль."""
-    run.serve_web(running(settings_ready()))
+    """Приём вебхуков и API."""
+    settings = settings_ready()
+    _not_embedded(settings, "web")
+    run.serve_web(running(settings))
 
 
 @click.command(epilog="Пример: crm1c worker --queues onec --concurrency 3")
@@ -51,11 +53,13 @@ def beat(schedule_file: Path | None) -> None:
 
 
 @click.command(epilog="Пример: CRM1C_FLOWER_PASSWORD=… crm1c flower --conf flower.conf")
-@click.option("--conf", type=click.Path(path_type=Path), default=Path("flower.conf"), show_default=True)
-def flower(conf: Path) -> None:
+@click.option("--conf", type=click.Path(path_type=Path), help="По умолчанию ./flower.conf, иначе тот, что с crm1c.")
+def flower(conf: Path | None) -> None:
     """Flower: очереди, исполнители и задачи, только просмотр, по паролю."""
-    if not conf.is_file():
-        raise click.BadParameter(f"нет файла {conf}; он лежит в корне crm1c", param_hint="--conf")
+    places = [conf] if conf else [Path("flower.conf"), Path(sys.prefix, "share", "crm1c", "flower.conf")]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise click.BadParameter(f"нет файла {places[-1]}", param_hint="--conf")
     settings = settings_ready()
     _not_embedded(settings, "flower")
     table = settings.flower
@@ -64,7 +68,7 @@ def flower(conf: Path) -> None:
     os.environ.setdefault("CRM1C_FLOWER_USER", table.user)
     os.environ.setdefault("CRM1C_FLOWER_HOST", table.host)
     os.environ.setdefault("CRM1C_FLOWER_PORT", str(table.port))
-    run.made(settings).app.start(["flower", f"--conf={conf.resolve()}"])
+    run.made(settings).app.start(["flower", f"--conf={found.resolve()}"])
 
 
 @click.command(epilog="Пример: crm1c up --sandbox")

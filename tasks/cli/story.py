@@ -88,7 +88,7 @@ class _Story:
 
     def first(self) -> None:
         self.chapter("Глава 1. Сделка становится счётом", "Рядом работают учебные 1С:Бухгалтерия и EspoCRM.")
-        self.begin("crm1c создаёт в CRM поля и веб-хуки (crm1c setup espo)")
+        self.begin("crm1c создаёт в CRM поля и вебхуки (crm1c setup espo)")
         self.loud(on=False)
         admin = as_admin(self.world, "espo", CRM_ADMIN, CRM_ADMIN_PASSWORD)
         fields = admin.ask(admin.say.setup_admin())
@@ -97,7 +97,7 @@ class _Story:
         with self.world.store.unit("keep webhooks") as unit:
             keys.keep_webhooks(unit.conn, "espo", hooks.webhooks, unit.now)
         self.loud(on=True)
-        self.check(f"полей создано: {len(fields.made)}, веб-хуков: {len(hooks.webhooks)}", len(hooks.webhooks) >= 2)
+        self.check(f"полей создано: {len(fields.made)}, вебхуков: {len(hooks.webhooks)}", len(hooks.webhooks) >= 2)
 
         self.begin("Иванова переводит сделку «Монтаж линии» на 1 220 000 ₽ в стадию Proposal")
         deal = self.deal("Монтаж линии", 1_220_000)

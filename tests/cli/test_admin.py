@@ -171,7 +171,7 @@ def test_setup_where_the_crm_refuses_internal_addresses(shell: Shell) -> None:
     """What the administrator has to write into EspoCRM's own file is told, word for word."""
     shell.ready(**{"public-url": "http://10.1.2.3:8080"})
     said = shell.setup()
-    assert "Веб-хуки не заведены" in one_line(said)
+    assert "Вебхуки не заведены" in one_line(said)
     assert "'webhookAllowedAddressList' => ['10.1.2.3:8080']" in said.out
     assert hooks(shell) == {}
     assert "cInvoiceNumber" in shell.systems.crm.meta.fields["Opportunity"]

@@ -63,11 +63,12 @@ def test_the_list_for_people(shell: Shell, inbox: dict[str, str]) -> None:
         (["--source", "espo", "--record", "waits"], ["waits"]),
         (["--source", "shop"], []),
         (["--until", "2020-01-01"], []),
-        (["--since", "2020-01-01", "--limit", "1"], ["other"]),
+        (["--since", "2020-01-01"], ["other", "parked", "waits"]),
     ],
 )
 def test_the_list_narrowed(shell: Shell, inbox: dict[str, str], words: list[str], names: list[str]) -> None:
-    assert [one["record_id"] for one in listed(shell, *words)] == names
+    assert sorted(one["record_id"] for one in listed(shell, *words)) == names
+    assert len(listed(shell, "--limit", "1", *words)) == min(1, len(names))
 
 
 def test_show_tells_everything(shell: Shell, inbox: dict[str, str]) -> None:
@@ -79,7 +80,7 @@ def test_show_tells_everything(shell: Shell, inbox: dict[str, str]) -> None:
 
 def test_replay_of_one(shell: Shell, inbox: dict[str, str]) -> None:
     assert shell.run("events", "replay", inbox["parked"]).out == "Возвращено в работу: 1\n"
-    assert [one["record_id"] for one in listed(shell, "--state", "due")] == ["parked", "waits"]
+    assert {one["record_id"] for one in listed(shell, "--state", "due")} == {"parked", "waits"}
 
 
 def test_replay_of_all_that_match(shell: Shell, inbox: dict[str, str]) -> None:

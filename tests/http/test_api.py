@@ -129,7 +129,7 @@ def test_the_button_pressed_twice_is_one_event(world: World) -> None:
     assert first.json == second.json
     assert other.json != first.json
     row = next(row for row in world.rows() if row.id == first.json["event"])
-    assert (row.source, row.entity, row.event, row.record_id) == (NAME, "Opportunity", "invoice.requested", "deal1")
+    assert (row.source, row.entity, row.event, row.record_id) == (NAME, "deal", "invoice.requested", "deal1")
     assert row.trace == first.headers["X-Trace"]
     assert len(world.woken) == 2
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mappers.canonical import Deal, DealState, Party
-from mappers.crm.espocrm import doctor, records, setup, webhooks, writes
+from mappers.crm.espocrm import doctor, papers, records, setup, webhooks, writes
 from mappers.crm.espocrm.options import Options
 from mappers.crm.espocrm.talk import (
     PAGE,
@@ -44,7 +44,7 @@ class EspoCrm:
         self.options = Options.of(options)
         self.api = Api(self.options.api_key, self.options.hmac_secret)
         self.capabilities = frozenset(
-            {"webhooks", "notes", "polling", "setup", "versions"} | ({"lines"} if self.options.lines else set())
+            {"webhooks", "notes", "polling", "setup", "versions", "files", "letters"} | ({"lines"} if self.options.lines else set())
         )
 
     def credentials(self) -> Mapping[str, str]:
@@ -99,6 +99,23 @@ class EspoCrm:
 
     def note(self, deal_id: str, text: str) -> Talk[bool]:
         return writes.note(self.api, deal_id, text)
+
+    def contact(self, contact_id: str) -> Talk[Party | None]:
+        """GET Contact/{id}: a person at the client's; None when EspoCRM says that it is gone."""
+        raw = yield from ask_record(self.api.get("чтение контакта", f"Contact/{safe_id(contact_id, 'контакт')}"))
+        return None if raw is None else records.party(self.options, raw)
+
+    def user_email(self, user_id: str) -> Talk[str]:
+        return papers.user_email(self.api, user_id)
+
+    def attach(self, deal: Deal, name: str, pdf: bytes, text: str) -> Talk[bool]:
+        return papers.attach(self.api, self.options, deal, name, pdf, text)
+
+    def draft_letter(self, deal_id: str, letter: dict[str, str], name: str, pdf: bytes) -> Talk[str]:
+        return papers.draft_letter(self.api, deal_id, letter, name, pdf)
+
+    def send_letter(self, letter_id: str) -> Talk[bool]:
+        return papers.send_letter(self.api, letter_id)
 
     def changed_deals(self, since: datetime, offset: int) -> Talk[tuple[list[Deal], bool]]:
         """At most 200 deals, lines and `raw` left out (a list shortens texts): re-read one before acting on it.

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-# Ours → the CRM's, where the administrator names nothing (INTERFACES: [crm.espo.fields]). The last four have no
+# Ours → the CRM's, where the administrator names nothing (INTERFACES: [crm.espo.fields]). The last ones have no
 # default: they are used only when named.
 DEFAULT_FIELDS: Mapping[str, str] = {
     "inn": "cInn",
@@ -28,6 +28,7 @@ DEFAULT_FIELDS: Mapping[str, str] = {
     "full_name": "",
     "organisation": "",
     "invoice_total": "",
+    "invoice_file": "",
 }
 ACCOUNT_FIELDS = ("inn", "kpp", "ogrn", "full_name", "ref_key")
 DEAL_FIELDS = (*(name for name in DEFAULT_FIELDS if name not in ACCOUNT_FIELDS), "ref_key")

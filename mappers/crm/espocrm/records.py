@@ -45,6 +45,7 @@ def deal(options: Options, raw: Mapping[str, Any], lines: tuple[DealLine, ...] |
         version=version(raw),
         manager_id=text(raw.get(f"{options.manager}Id")),
         manager_name=_take(_NAME, raw.get(f"{options.manager}Name"), ""),
+        contact_id=_contact(raw),
         lines=lines,
         organisation=_inn(named(options, raw, "organisation")),
         retention_amount=_take(_AMOUNT, named(options, raw, "retention_amount"), None),
@@ -64,11 +65,18 @@ def party(options: Options, raw: Mapping[str, Any]) -> Party:
         full_name=_take(_NAME, named(options, raw, "full_name"), ""),
         address=", ".join(part for part in parts if part),
         phone=_take(_PHONE, raw.get("phoneNumber"), ""),
-        email=text(raw.get("emailAddress")),
+        email="" if raw.get("emailAddressIsInvalid") is True else text(raw.get("emailAddress")),
         id=str(raw.get("id") or ""),
         ref_key=text(named(options, raw, "ref_key")),
         version=version(raw),
     )
+
+
+def _contact(raw: Mapping[str, Any]) -> str:
+    """The deal's main contact, else its first one."""
+    listed = raw.get("contactsIds")
+    named = [raw.get("contactId"), *(listed if isinstance(listed, list) else ())]
+    return next((str(one) for one in named if usable_id(one)), "")
 
 
 def read_lines(api: Api, options: Options, raw: Mapping[str, Any]) -> Talk[tuple[DealLine, ...] | None]:

@@ -45,6 +45,7 @@ FIELD_TYPES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "invoice_date": ("date", "Дата счёта", {}),
     "invoice_url": ("url", "Счёт в 1С", {}),
     "invoice_total": ("currency", "Сумма счёта", {}),
+    "invoice_file": ("file", "Счёт, PDF", {"accept": [".pdf"]}),
     "payment_status": (
         "enum",
         "Статус оплаты",

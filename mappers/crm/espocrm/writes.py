@@ -128,7 +128,7 @@ def note(api: Api, deal_id: str, text: str) -> Talk[bool]:
     """
     post = _lines(text)
     parent = safe_id(deal_id, "сделка")
-    if post in (yield from _posts(api, parent)):
+    if post in (yield from posts(api, parent)):
         return False
     body = {"type": "Post", "post": post, "parentType": "Opportunity", "parentId": parent}
     yield from ask(api.post("запись в ленту сделки", "Note", body))
@@ -192,7 +192,7 @@ def _read_again(api: Api, path: str) -> Talk[dict[str, Any]]:
     return raw
 
 
-def _posts(api: Api, deal_id: str) -> Talk[set[str]]:
+def posts(api: Api, deal_id: str) -> Talk[set[str]]:
     """The posts of the deal's stream; of our own notes where the stream is closed; none where both are."""
     where = [
         {"type": "equals", "attribute": "parentType", "value": "Opportunity"},
