@@ -97,7 +97,7 @@ def no_broker(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("ill", "where", "words"),
     [
-        (wrong_password, "1С main", ("не принимает логин или пароль", "username и password")),
+        (wrong_password, "1С main", ("не принимает ни логина, ни пароля", "username и password")),
         (wrong_key, "CRM espo", ("ключ API не принят", "api_key")),
         (onec_gone, "1С main", ("нет соединения",)),
         (crm_gone, "CRM espo", ("нет соединения",)),
