@@ -50,7 +50,7 @@ def test_a_row_that_kills_its_worker_ten_times_is_parked_as_poison(planted: Plan
     assert plant.send([bad]) == [202]
     ((duty,),) = until(lambda: plant.rows("SELECT id FROM outbox"), 30, what="the duty is owed")
     accepting.stop()
-    (plant.folder / "deadly").write_text(f"{duty}|claim outbox: claimed")
+    (plant.folder / "deadly").write_text(f"{duty}|чтение сделки: before")
     began = time.monotonic()
     plant.worker("--concurrency", "2", entry="tests.delivery.deadly")
     plant.send(others)
