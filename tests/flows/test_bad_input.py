@@ -10,7 +10,8 @@ import pytest
 
 from integration.work import Arrival
 from sandbox.onec.companies import valid_inn
-from tests.flows.town import CLIENT, CONTRACTS, COUNTERPARTIES, ITEMS, Town
+from tests.flows.neighbours import CLIENT, CONTRACTS, COUNTERPARTIES, ITEMS
+from tests.flows.town import Town
 
 GOOD = {"name": "АО «Василёк»", "cInn": "7800000027", "cKpp": "780001001"}
 Make = Callable[[Town], str]

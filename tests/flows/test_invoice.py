@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from integration.work import Link
-from tests.flows.town import CLIENT, CONTRACTS, COUNTERPARTIES, INVOICES, ITEMS, Town
+from tests.flows.neighbours import CLIENT, CONTRACTS, COUNTERPARTIES, INVOICES, ITEMS
+from tests.flows.town import Town
 
 REFUSED = '{"odata.error": {"code": "-1", "message": {"lang": "ru", "value": "Не указано подразделение"}}}'
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.town import CLIENT, CONTRACTS, COUNTERPARTIES, INVOICES, PAYMENTS, Town
+from tests.flows.neighbours import CLIENT, CONTRACTS, COUNTERPARTIES, INVOICES, PAYMENTS
+from tests.flows.town import Town
 
 
 def invoiced(town: Town, amount: int = 122, **values: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.town import CONTRACTS, COUNTERPARTIES, INVOICES, ITEMS, Town
+from tests.flows.neighbours import CONTRACTS, COUNTERPARTIES, INVOICES, ITEMS
+from tests.flows.town import Town
 
 CREATED = [COUNTERPARTIES, CONTRACTS, ITEMS, INVOICES]
 NOTHING_FOUND = {"status": 200, "body": '{"odata.metadata": "", "value": []}', "content_type": "application/json"}

@@ -11,7 +11,8 @@ from integration import steps
 from integration.errors import Transient
 from integration.flows.poll import poll
 from integration.store import journal
-from tests.flows.town import INVOICES, START, Town
+from tests.flows.neighbours import INVOICES
+from tests.flows.town import START, Town
 
 PAGE = 200
 

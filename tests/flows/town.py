@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from integration.bootstrap import World, build
@@ -24,40 +25,28 @@ from integration.settings import read
 from integration.store import journal, migrate
 from integration.work import Arrival, new_id
 from mappers.wire import dump_json
-from sandbox.crm import API_KEY, Espo
-from sandbox.crm.face import Face
-from sandbox.onec import PASSWORD, USER, OneC
+from sandbox.crm import API_KEY
+from sandbox.onec import PASSWORD, USER
 from sandbox.serve import serving
+from tests.flows.neighbours import Neighbours
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ORGANISATION = "7707083893"
-CLIENT = {"name": "ООО «Ромашка»", "cInn": "7700000016", "cKpp": "770001001"}
-INVOICES, COUNTERPARTIES = "Document_СчетНаОплатуПокупателю", "Catalog_Контрагенты"
-CONTRACTS, ITEMS, PAYMENTS = (
-    "Catalog_ДоговорыКонтрагентов",
-    "Catalog_Номенклатура",
-    "Document_ПоступлениеНаРасчетныйСчет",
-)
 SWEEP = 60.0
 
 
-class Town:
+class Town(Neighbours):
     """`seconds`: how far the clock has come since START; `calls`: (when, number, queue, kind, row id)."""
 
     def __init__(self) -> None:
-        self.onec, self.crm = OneC(), Espo(webhook_interval=None)
-        self.onec_app, self.crm_app = self.onec.wsgi(), Face(self.crm.api, self.crm)
-        self.onec_url = self.crm_url = ""
+        super().__init__()
         self.world: World
 
     # -- beginning -------------------------------------------------------------------------------------------------
 
     def reset(self, folder: Path, tables: Mapping[str, Any] | None = None, start: datetime = START) -> None:
         """Everything as new; `tables`: further keys of crm1c.toml, laid over the usual ones."""
-        for system, app in ((self.onec, self.onec_app), (self.crm, self.crm_app)):
-            app.faults.clear()
-            system.reset()
-            app.log.clear()
+        self.as_new()
         self.start, self.seconds, self._number = start, 0.0, count()
         self.calls: list[tuple[float, int, str, str, str]] = []
         self._set_their_clock()
@@ -125,23 +114,7 @@ class Town:
             if wait is not None:
                 self.wake(queue, kind, row_id, wait.seconds)
 
-    # -- the CRM's side --------------------------------------------------------------------------------------------
-
-    def deal(self, amount: Any = 122, **values: Any) -> str:
-        """A person's deal in the stage that asks for an invoice. `account`: a dict (found or made), or None."""
-        body = {"name": "Монтаж", "stage": "Proposal", "amount": amount, "amountCurrency": "RUB", "account": CLIENT}
-        body |= values
-        if body["account"] is None:
-            del body["account"]
-        made = self.crm.seeder.deal(body)
-        assert made["status"] == 200, made
-        return str(made["body"]["id"])
-
-    def edit(self, path: str, **values: Any) -> None:
-        """A person changes a record: `path` is a deal's id, or «Account/ID»."""
-        path = path if "/" in path else f"Opportunity/{path}"
-        status, answer = self.crm.act("ivanova", "PUT", path, values)
-        assert status == 200, answer
+    # -- events ----------------------------------------------------------------------------------------------------
 
     def tell(self, deal: str, event: str = "update", entity: str = "Opportunity", **body: Any) -> str:
         """A notice of the CRM arrives; the event's id. `n` in the body keeps equal notices apart."""
@@ -158,41 +131,6 @@ class Town:
         event_id = self.tell(deal, **told)
         self.work()
         return self.event(event_id)
-
-    def shown(self, deal: str) -> dict[str, Any]:
-        """The deal as the CRM holds it."""
-        return dict(self.crm.state({"entity": "Opportunity", "id": deal}))
-
-    def notes(self, deal: str) -> list[str]:
-        """What was posted to the deal's stream, oldest first."""
-        notes = self.crm.state({"entity": "Note"})
-        return [note["post"] for note in notes if note.get("parentId") == deal and note.get("post")]
-
-    # -- 1C's side, and both ---------------------------------------------------------------------------------------
-
-    def held(self, name: str) -> list[dict[str, Any]]:
-        """All objects of a set of 1C."""
-        return list(self.onec.state({"set": name}))
-
-    def invoices(self, deal: str = "") -> list[dict[str, Any]]:
-        return [one for one in self.held(INVOICES) if deal in one["Комментарий"]]
-
-    def invoice(self, deal: str) -> dict[str, Any]:
-        """The deal's one invoice in 1C."""
-        [one] = self.invoices(deal)
-        return one
-
-    def seed(self, name: str, **values: Any) -> str:
-        """Something in 1C that a person made there, or changed (with Ref_Key)."""
-        return self.onec.seed({name: [values]})[name][0]
-
-    def fault(self, app: Any, kind: str, method: str = "", path: str = "", **more: Any) -> None:
-        match = {name: value for name, value in (("method", method), ("path", path)) if value}
-        app.faults.add({"kind": kind, "match": match, **more})
-
-    def asked(self, app: Any, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """The calls that a system received, narrowed down."""
-        return [one for one in app.log.since() if method in ("", one["method"]) and path in one["path"]]
 
     def event(self, event_id: str) -> journal.EventView:
         return self.whole(event_id).view
@@ -213,9 +151,18 @@ class Town:
         return self.event(event_id)
 
 
+def oldest_first(town: Town, deals: Sequence[str], events: Sequence[str]) -> bool:
+    """Were the deals' invoices numbered in the order in which their work was owed?"""
+    owed = [min((one.created_at, one.id) for one in town.whole(event).duties) for event in events]
+    numbers = [town.invoice(deal)["Number"] for deal in deals]
+    return [number for _, number in sorted(zip(owed, numbers, strict=True))] == sorted(numbers)
+
+
 @cache
 def _empty_database() -> Path:
-    file = Path(mkdtemp(prefix="crm1c-")) / "empty.db"
+    folder = TemporaryDirectory(prefix="crm1c-")
+    atexit.register(folder.cleanup)
+    file = Path(folder.name) / "empty.db"
     migrate.upgrade(f"sqlite:///{file}")
     return file
 
