@@ -191,6 +191,21 @@ def test_dollars_with_the_rate_of_the_day(town: Town) -> None:
     assert document["ДоговорКонтрагента_Key"] == contracts[1]["Ref_Key"]
 
 
+def test_no_rate_on_the_day_is_not_guessed(place: Town, tmp_path: Path) -> None:
+    """1C's first rate is of the next day: refused by name, to be repeated once rates were loaded."""
+    place.reset(tmp_path, start=datetime(2025, 12, 31, 12, tzinfo=UTC))
+    deal = place.deal(amountCurrency="USD")
+    event = place.done(deal)
+    assert (event.state, event.kind) == ("parked", "rejected")
+    assert "нет курса USD" in (event.error or "")
+    assert not place.invoices()
+    [dollar] = [one for one in place.held("Catalog_Валюты") if one["Code"] == "840"]
+    place.seed("InformationRegister_КурсыВалют", Period="2025-12-01T00:00:00", Валюта_Key=dollar["Ref_Key"],
+               Курс=79, Кратность=1)  # fmt: skip
+    assert place.replay(event.id).state == "done"
+    assert place.invoice(deal)["КурсВзаиморасчетов"] == 79
+
+
 POSITIONS = [
     {"name": "Насос", "quantity": 2, "price": 100, "amount": 200, "vat": "22"},
     {"name": "Обучение", "quantity": 1, "price": 100, "amount": 100, "vat": "none"},

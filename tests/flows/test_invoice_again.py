@@ -46,6 +46,29 @@ def test_a_changed_amount_is_the_next_version_of_the_same_invoice(town: Town) ->
     assert town.done(deal).outcome == "unchanged"
 
 
+def test_another_client_and_another_name_are_the_next_version_too(town: Town) -> None:
+    deal = invoiced(town)
+    number = town.invoice(deal)["Number"]
+    other = town.crm.seed({"accounts": [{"name": "АО «Василёк»", "cInn": "7800000027", "cKpp": "780001001"}]})
+    town.edit(deal, accountId=other["accounts"][0], name="Наладка")
+    assert town.done(deal).outcome == "done"
+    document = town.invoice(deal)
+    [taken] = [one for one in town.held(COUNTERPARTIES) if one["Ref_Key"] == document["Контрагент_Key"]]
+    assert (taken["ИНН"], document["Number"], document["Posted"]) == ("7800000027", number, True)
+    assert document["Товары"][0]["Содержание"] == "Услуги по договору: Наладка"
+
+
+def test_words_that_an_accountant_added_to_the_comment_stay(town: Town) -> None:
+    deal = invoiced(town)
+    document = town.invoice(deal)
+    comment = f"Оплатят в пятницу. {document['Комментарий']}"
+    town.seed(INVOICES, Ref_Key=document["Ref_Key"], Комментарий=comment)
+    town.edit(deal, amount=244)
+    assert town.done(deal).state == "done"
+    after = town.invoice(deal)
+    assert (after["Комментарий"], after["СуммаДокумента"]) == (comment, 244)
+
+
 @pytest.mark.parametrize("kind", ["status", "lost_answer", "lost_request"])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/Unpost$"), ("PATCH", INVOICES), ("POST", "/Post$")])
 def test_a_rewrite_that_breaks_off_is_finished(town: Town, kind: str, method: str, path: str) -> None:
