@@ -124,6 +124,7 @@ class _Passes:
         self.book, self.options = book, options
         self.index = Index(debt.obligation for debt in book.debts.values())
         self.named: dict[str, list[Slot]] = {}
+        self.used: dict[Pin, Decimal] = {}
         self.pins: dict[str, list[Pin]] = {}
         for pin in sorted(set(facts.pins), key=lambda p: (p.obligation, p.amount is None, p.amount or 0, p.by)):
             self.pins.setdefault(pin.payment, []).append(pin)
@@ -156,8 +157,10 @@ class _Passes:
     def _pinned(self) -> None:
         for purse in self.book.purses if self.pins else ():
             for pin in self.pins.get(purse.receipt.document, ()):
-                most = None if pin.amount is None else rounded(pin.amount, digits(self.book.currency))
-                self._to(purse, [pin.obligation], "pinned", pin.by, most=most)
+                # What an earlier round gave by this pin counts within its sum.
+                before = self.used.get(pin, _ZERO)
+                most = None if pin.amount is None else rounded(pin.amount, digits(self.book.currency)) - before
+                self.used[pin] = before + self._to(purse, [pin.obligation], "pinned", pin.by, most=most)
 
     def _purpose(self) -> None:
         for purse in self.book.purses:
@@ -201,11 +204,11 @@ class _Passes:
         unresolved: list[tuple[Reference, int]] = []
         for reference in references(paid.purpose):
             if reference.kind != "contract":
-                fits = self.index.found(reference, paid.date, self.options.purpose_months, named)
-                if len(fits) == 1:
-                    resolved.append(fits[0].ref_key)
+                found, fits = self.index.found(reference, paid.date, self.options.purpose_months, named)
+                if found is not None:
+                    resolved.append(found.ref_key)
                 else:
-                    unresolved.append((reference, len(fits)))
+                    unresolved.append((reference, fits))
         return resolved, unresolved
 
     def _to(
@@ -216,8 +219,9 @@ class _Passes:
         by: str,
         row: int | None = None,
         most: Decimal | None = None,
-    ) -> None:
-        """Give to what these documents mean, instalment by instalment in the common order."""
+    ) -> Decimal:
+        """Give to what these documents mean, instalment by instalment in the common order; how much it was."""
+        whole = _ZERO
         lists = [(self._open(key), self.book.debts[key].obligation) for key in documents if key in self.book.debts]
         slots = (((slot.order, slot, named) for slot in reversed(open_)) for open_, named in lists)
         for _, slot, named in merge(*slots, key=itemgetter(0)):
@@ -226,6 +230,8 @@ class _Passes:
                 break
             given = self.book.give(purse, [slot], _named(rule, by, named, slot.debt.obligation), row=row, most=most)
             most = None if most is None else most - given
+            whole += given
+        return whole
 
     def _open(self, ref_key: str) -> list[Slot]:
         """What a reference to the document can still settle, the first to be paid at the end."""

@@ -12,6 +12,7 @@ from integration.rules.allocation import Allocated, Facts, allocate
 from integration.rules.exchange import Receipt, digits, receipt
 from integration.rules.positions import Position, entries, summed
 from mappers.wire import rounded
+from tests.rules.plain import allocated
 
 # More cases than the default: CRM1C_LAWS=5000 pytest tests/rules, or python -m bench.laws for 50,000.
 CASES = int(os.environ.get("CRM1C_LAWS", "100"))
@@ -128,6 +129,12 @@ def explained(found: Allocated) -> None:
     for position in found.positions:
         assert position.payment not in waiting or position.explanation.rule not in ("exact", "oldest")
     assert all(proposal.reason and proposal.amount > 0 for proposal in found.proposals)
+
+
+def plainly(facts: Facts) -> None:
+    """The near-linear passes give what the plainly written ones give."""
+    found = {position.key: position.amount for position in allocate(facts).positions}
+    assert found == allocated(facts)
 
 
 def money(positions: tuple[Position, ...]) -> dict[object, tuple[Decimal, Decimal]]:

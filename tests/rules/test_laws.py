@@ -24,3 +24,10 @@ def test_every_account_keeps_every_law(facts: Facts, seed: int) -> None:
 def test_closed_months_stand(facts: Facts, seed: int) -> None:
     """Without refunds in between, positions that are told as closed come back, key by key."""
     laws.account(facts, seed)
+
+
+@few
+@given(accounts(refunds=False))
+def test_the_fast_way_is_the_plain_way(facts: Facts) -> None:
+    """DOMAIN's passes, written down slowly a second time, give the same to the same."""
+    laws.plainly(facts)

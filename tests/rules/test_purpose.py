@@ -92,12 +92,19 @@ def test_a_number_alone_and_a_number_with_its_date() -> None:
         act("act", "1", date(2026, 1, 30), number="57"),
     )
     paid = date(2026, 2, 3)
-    assert keys(known.found(Reference("invoice", "57"), paid, 12)) == ["now"]
-    assert keys(known.found(Reference("act", "000057"), paid, 12)) == ["act"]
-    assert keys(known.found(Reference("any", "57"), paid, 12)) == ["now", "act"]
-    assert keys(known.found(Reference("invoice", "57", date(2024, 12, 30)), paid, 12)) == ["old"]
-    assert keys(known.found(Reference("invoice", "57", date(2024, 12, 31)), paid, 12)) == []
-    assert keys(known.found(Reference("invoice", "57", None, (30, 12)), paid, 12)) == ["now"]
+
+    def one(reference: Reference, *named: str) -> tuple[str | None, int]:
+        document, fits = known.found(reference, paid, 12, named)
+        return document.ref_key if document else None, fits
+
+    assert one(Reference("invoice", "57")) == ("now", 1)
+    assert one(Reference("act", "000057")) == ("act", 1)
+    assert one(Reference("any", "57")) == (None, 2)
+    assert one(Reference("any", "57"), "act", "old", "unknown") == ("act", 1)
+    assert one(Reference("any", "57"), "act", "now") == (None, 2)
+    assert one(Reference("invoice", "57", date(2024, 12, 30))) == ("old", 1)
+    assert one(Reference("invoice", "57", date(2024, 12, 31))) == (None, 0)
+    assert one(Reference("invoice", "57", None, (30, 12))) == ("now", 1)
     assert keys(known.like(Reference("invoice", "57"), paid)) == ["act", "now", "next", "old"]
 
 
@@ -106,12 +113,13 @@ def test_prefixes() -> None:
     known = index(invoice("bp", "1", number="00БП-000057"), invoice("plain", "1", number="0000-000058"))
     paid = date(2026, 2, 3)
 
-    def fits(number: str) -> list[str]:
-        return keys(known.found(Reference("invoice", number), paid, 12))
+    def fits(number: str) -> str | None:
+        document, _ = known.found(Reference("invoice", number), paid, 12)
+        return document.ref_key if document else None
 
-    assert fits("57") == fits("БП-57") == fits("БП57") == ["bp"]
-    assert fits("ТД-57") == fits("БП-58") == []
-    assert fits("СЧ-58") == fits("58") == ["plain"]
+    assert fits("57") == fits("БП-57") == fits("БП57") == "bp"
+    assert fits("ТД-57") is fits("БП-58") is None
+    assert fits("СЧ-58") == fits("58") == "plain"
 
 
 def test_months_before() -> None:
