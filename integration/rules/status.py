@@ -103,11 +103,12 @@ def of_obligation(obligation: Obligation, paid: Iterable[Decimal], today: date, 
 
 
 def statuses(account: Allocated, today: date) -> dict[str, Status]:
-    """Every act, and every invoice's own rest, by Ref_Key."""
+    """Every act, and every invoice's own rest, by Ref_Key; an invoice that its acts cover has none (`of_deal`)."""
     overpaid = account.advance > 0
     return {
         one.ref_key: of_obligation(one, account.paid[one.ref_key], today, overpaid=overpaid)
         for one in account.obligations
+        if one.amount or not one.acts
     }
 
 
