@@ -115,10 +115,12 @@ def test_a_circuit_opens_after_five_failures_in_a_row_and_probes_alone(town: Tow
 
 
 def test_a_night_of_maintenance_parks_nobody(town: Town) -> None:
-    """Eleven hours down: the oldest piece of work probes hundreds of times, and it costs it nothing."""
+    """Eleven hours down: the oldest piece of work probes more often than it has attempts, and it costs it nothing."""
+    town.live({"delivery": {"probe_cap": "10m"}})
     events = [town.tell(town.deal()) for _ in range(3)]
     down(town)
     town.work(11 * 3600)
+    assert calls(town) > ONEC.attempts
     assert {town.event(event).state for event in events} == {"due"}
     town.onec_app.faults.clear()
     town.work()
