@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 
 from integration import cache
+from integration.bell import bell
 from integration.cache import Circuits
+from integration.mail import mailer_of
+from integration.paper import Press, look_of
 from integration.retry import POLICIES, Policy
 from integration.services import Services
 from integration.settings import Secret, Settings
@@ -75,8 +80,31 @@ def build(
         bases={name: _base(settings, name, gate or circuits, store) for name in settings.onec},
         now=now,
         luck=luck,
+        **_papers(settings, gate or circuits),
     )
     return World(settings, store, client, circuits, services, dialects)
+
+
+def _papers(settings: Settings, gate: Gate) -> dict[str, Any]:
+    """What makes papers and sends them, as far as it is configured. Raises Misconfigured for a missing file."""
+    made: dict[str, Any] = {}
+    if settings.papers:
+        made["press"] = Press(look_of(settings))
+    if settings.mail is not None:
+        made["mailer"] = mailer_of(settings.mail, gate, settings.origin.parent if settings.origin else Path())
+    if "apprise" in settings.notices.channels:
+        made["bell"] = bell([one.reveal() for one in settings.notices.apprise])
+    made["printers"] = {name: _printer(settings, name, gate) for name, one in settings.onec.items() if one.print_url}
+    return made
+
+
+def _printer(settings: Settings, name: str, gate: Gate) -> System[AccountingDialect]:
+    """The site of a 1C HTTP service that prints, signed in to as the base itself."""
+    table = settings.onec[name]
+    url = urlsplit(table.print_url or "")
+    dialect: AccountingDialect = _plugin("crm1c.onec", table.profile)(plain(table))
+    timeouts = (table.connect_timeout, table.read_timeout)
+    return System(f"onec:{name}", dialect, f"{url.scheme}://{url.netloc}", gate, timeouts=timeouts)
 
 
 def _policies(settings: Settings) -> dict[str, Policy]:

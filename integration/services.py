@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 
 from integration.retry import Policy
 from integration.settings import Settings
-from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
-from mappers.dialect import AccountingDialect, CrmDialect, Talk
+from integration.work import Arrival, Duty, Event, Letter, Link, Outcome, Owed, Printed, Wait
+from mappers.dialect import AccountingDialect, CrmDialect, RequisitesDialect, Talk
+from mappers.paper import Paper
 
 T = TypeVar("T")
 D_co = TypeVar("D_co", covariant=True)
@@ -34,11 +36,29 @@ class Remote(Protocol, Generic[D_co]):
 class Base(Remote[AccountingDialect], Protocol):
     """A 1C base. Calls are made inside `session()`, which holds one of the base's few sessions (`Busy` when none)."""
 
-    def session(self, *, fresh: bool = False) -> AbstractContextManager[None]: ...
+    def session(self, *, fresh: bool = False, patience: float | None = None) -> AbstractContextManager[None]: ...
 
     def recall(self, what: str, find: Callable[[], T | None]) -> T | None:
         """What `find` found within the last minutes, in this process; None is asked for again."""
         ...
+
+
+class Shelf(Protocol):
+    """What may be lost: answers of registries, kept for a while by all processes."""
+
+    def get(self, key: str) -> str | None: ...
+
+    def put(self, key: str, value: str, seconds: float) -> None: ...
+
+
+class NoShelf:
+    """Nothing is kept: without a Redis everything is asked anew."""
+
+    def get(self, key: str) -> str | None:  # noqa: ARG002 – the protocol's names
+        return None
+
+    def put(self, key: str, value: str, seconds: float) -> None:
+        pass
 
 
 class Links(Protocol):
@@ -53,11 +73,28 @@ class Links(Protocol):
         ...
 
 
+class Papers(Protocol):
+    def find(self, crm: str, record_id: str, base: str, issue: int) -> Printed | None: ...
+
+    def keep(self, printed: Printed) -> Printed:
+        """Write a paper down, once; what stands already is given back."""
+        ...
+
+    def mark(self, printed: Printed, **state: Any) -> Printed: ...
+
+    def noticed(self, cause: str, channel: str) -> bool: ...
+
+    def note(self, cause: str, channel: str) -> None: ...
+
+
 class Unit(Protocol):
     """One transaction: everything in it stands after the `with` block, or nothing does."""
 
     @property
     def links(self) -> Links: ...
+
+    @property
+    def papers(self) -> Papers: ...
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]: ...
 
@@ -107,6 +144,42 @@ class Store(Protocol):
     def set_watermark(self, name: str, value: str) -> None: ...
 
 
+class Press(Protocol):
+    """Makes papers and says how they are called; what letters tell of them is text, ready to stand there."""
+
+    def pdf(self, paper: Paper) -> bytes: ...
+
+    def named(self, number: str, day: date) -> str: ...
+
+    def facts(self, paper: Paper) -> Mapping[str, Any]: ...
+
+    def known(self, number: str, day: date, total: Decimal, currency: str, supplier: str) -> Mapping[str, Any]:
+        """The facts of a paper that was made elsewhere."""
+        ...
+
+    def shelve(self, name: str, pdf: bytes) -> None:
+        """Put a copy into the configured folder, where there is one."""
+        ...
+
+
+class Mailer(Protocol):
+    sender: str  # the bare address
+
+    def texts(self, facts: Mapping[str, Any]) -> tuple[str, str, str]:
+        """(subject, plain text, HTML) of the letter about a paper."""
+        ...
+
+    def message_id(self, key: str) -> str: ...
+
+    def address(self, text: str) -> str:
+        """The first usable address in a field; empty when there is none."""
+        ...
+
+    def send(self, letter: Letter) -> None:
+        """Hand a letter over. Ambiguous: it may have gone; any other error: it has not."""
+        ...
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything a flow may reach."""
@@ -118,3 +191,9 @@ class Services:
     bases: Mapping[str, Base]
     now: Callable[[], datetime]
     luck: Callable[[], float]
+    registries: Mapping[str, Remote[RequisitesDialect]] = field(default_factory=dict)  # those that may be asked
+    shelf: Shelf = field(default_factory=NoShelf)
+    press: Press | None = None
+    mailer: Mailer | None = None
+    bell: Callable[[str], None] | None = None
+    printers: Mapping[str, Remote[AccountingDialect]] = field(default_factory=dict)

@@ -99,6 +99,40 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter to be handed over; `files`: (name, PDF). The same letter gives the same bytes."""
+
+    to: str
+    subject: str
+    text: str
+    html: str
+    message_id: str
+    date: datetime
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """The paper of one invoice version (`issue`) and what became of it. `state`: made → sending → sent; `again`: how
+    many times it was sent without knowing whether the time before had succeeded."""
+
+    crm: str
+    record_id: str
+    base: str
+    issue: int
+    file_name: str
+    pdf: bytes
+    facts: Mapping[str, Any]
+    made_at: datetime
+    state: str = "made"
+    recipient: str = ""
+    message_id: str = ""
+    letter_id: str = ""
+    again: int = 0
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a flow came to. Nothing to do is an answer. `links` and `owes` are written with the settling, or not."""
 

@@ -53,6 +53,7 @@ class Party:
     id: str = ""  # the record's id in the system it came from
     ref_key: str = ""  # 1C's Ref_Key, where the CRM's record keeps one
     version: str = ""
+    modified_at: datetime | None = field(default=None, compare=False)  # aware; 1C keeps none
 
     @property
     def is_person(self) -> bool:
@@ -123,6 +124,7 @@ class Deal:
     version: str = ""
     manager_id: str = ""
     manager_name: str = ""
+    contact_id: str = ""  # the person at the client's that the deal names
     lines: tuple[DealLine, ...] | None = None  # None: this CRM keeps none, the configured template makes one
     organisation: str = ""  # ИНН of our own company, where several are configured
     retention_amount: Decimal | None = None  # гарантийное удержание that the deal itself names, in its currency

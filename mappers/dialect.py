@@ -185,6 +185,36 @@ class CrmDialect(Dialect, Protocol):
         """Send a draft; one that was sent is not sent again. True when sent now."""
         ...
 
+    @property
+    def party_fields(self) -> frozenset[str]:
+        """The fields of a Party that this CRM keeps, as configured."""
+        ...
+
+    def accounts_by(self, inn: str, kpp: str | None) -> Talk[list[Party]]:
+        """Clients by ИНН, and by КПП unless that is None."""
+        ...
+
+    def create_account(self, party: Party, key: str) -> Talk[Party]:
+        """Find by `key` in the reference field, else create. The caller holds the lock of this ИНН."""
+        ...
+
+    def update_account(self, account: Party, changes: Mapping[str, str]) -> Talk[Shown]:
+        """Bring fields (ours → value) to their values, compared before anything is written. Raises Fault conflict when
+        it was changed since `account` was read."""
+        ...
+
+    def changed_accounts(self, since: datetime, offset: int) -> Talk[tuple[list[Party], bool]]:
+        """As `changed_deals`, of clients."""
+        ...
+
+    def all_accounts(self, offset: int) -> Talk[tuple[list[Party], bool]]:
+        """Every client, one page from `offset`; and whether more follow."""
+        ...
+
+    def tell_account(self, account_id: str, text: str) -> Talk[bool]:
+        """A note in the client's stream, unless the same text stands there already; True when written."""
+        ...
+
     def changed_deals(self, since: datetime, offset: int) -> Talk[tuple[list[Deal], bool]]:
         """Deals modified at or after `since` (aware), oldest first, one page from `offset`; and whether more follow."""
         ...
@@ -261,7 +291,40 @@ class AccountingDialect(Dialect, Protocol):
         """By ИНН; `kpp` None: whatever КПП. A head office and branches share one ИНН."""
         ...
 
-    def create_counterparty(self, party: Party, key: str) -> Talk[Found]: ...
+    def create_counterparty(self, party: Party, key: str, *, reread: bool = True) -> Talk[Found]:
+        """POST, then a read-back compared field by field; `reread` False: the answer itself is compared, if whole."""
+        ...
+
+    @property
+    def party_fields(self) -> frozenset[str]:
+        """The fields of a Party that can be written in this base."""
+        ...
+
+    def party(self, ref_key: str) -> Talk[Party | None]:
+        """A live counterparty with everything that 1C keeps of it."""
+        ...
+
+    def parties(self, inn: str) -> Talk[list[Party]]: ...
+
+    def update_counterparty(self, ref_key: str, version: str, changes: Mapping[str, str]) -> Talk[Party]:
+        """Re-read, compare the version (Fault conflict), PATCH what differs, read back."""
+        ...
+
+    def all_counterparties(self, skip: int, top: int) -> Talk[tuple[list[Party], int, int]]:
+        """One page: the live ones, how many rows came (fewer than `top`: the last page), bytes."""
+        ...
+
+    def versions(self, skip: int, top: int) -> Talk[list[tuple[str, str]]]:
+        """(Ref_Key, DataVersion) of one page of all counterparties."""
+        ...
+
+    def select_changes(self) -> Talk[Changes]:
+        """The packet of our node of the configured exchange plan. One reader at a time."""
+        ...
+
+    def acknowledge(self, changes: Changes) -> Talk[None]:
+        """To be called once the packet is committed here."""
+        ...
 
     def contracts(self, counterparty: str, organisation: str, currency: str) -> Talk[list[Found]]: ...
 
@@ -302,6 +365,15 @@ class AccountingDialect(Dialect, Protocol):
         ...
 
     def check(self) -> Talk[list[Finding]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A packet of an exchange plan: what changed for `node`, (set, Ref_Key, erased) each."""
+
+    node: str
+    number: int
+    refs: tuple[tuple[str, str, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from tasks.base import Process
 from tasks.calls import TASKS
 
 # Kind of duty → the queue it is carried out in.
-QUEUE = {"invoice": "onec", "show_deal": "crm", "tell_deal": "crm"}
+QUEUE = {
+    "invoice": "onec",
+    "show_deal": "crm",
+    "tell_deal": "crm",
+    "paper": "onec",
+    "letter": "mail",
+    "attach": "crm",
+    "notice": "crm",
+}
 
 
 def register(app: Celery, process: Process) -> None:

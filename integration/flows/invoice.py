@@ -12,6 +12,7 @@ from typing import Any
 from integration.errors import Conflict, Misconfigured, Rejected
 from integration.flows.counterparty import ensure_contract, ensure_counterparty
 from integration.flows.deal import TROUBLE
+from integration.flows.letter import owed_paper
 from integration.flows.once import create_once, doubted
 from integration.flows.origin import older_than_start
 from integration.flows.profile import learned
@@ -46,7 +47,8 @@ def invoice(services: Services, duty: Duty) -> Outcome:
     if present == link:
         return job.unchanged(link, show=True)
     text = f"Счёт № {present.agreed['number']}"
-    return Outcome("done", text, owes=(job.shown(),), links=(present,), result=_told(present))
+    owes = (job.shown(), *owed_paper(services, present))
+    return Outcome("done", text, owes=owes, links=(present,), result=_told(present))
 
 
 def _base_of(services: Services, deal: Deal) -> Base:

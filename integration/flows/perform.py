@@ -9,6 +9,8 @@ from integration.errors import Ambiguous, Busy, Crm1cError, Doubt, Held
 from integration.flows.accept import accept
 from integration.flows.deal import invoice_link, show_deal, tell_deal
 from integration.flows.invoice import invoice
+from integration.flows.letter import attach, letter, paper, unsent
+from integration.flows.notice import notice, owed_notice
 from integration.log import correlated
 from integration.retry import POLICIES, Again, decide
 from integration.services import Services
@@ -25,10 +27,24 @@ _GAVE_UP = {
     "unknown": "Ответ 1С потерян, и создан ли счёт, узнать не удалось. Нажмите кнопку счёта: сначала он ищется.",
 }
 
+_UNSENT = {
+    "bug": _GAVE_UP["bug"],
+    "exhausted": "система слишком долго не отвечала, повторы закончились. Администратору: crm1c events replay.",
+    "unknown": "ответ потерян, и ушло ли письмо, неизвестно. Спросите клиента, прежде чем отправлять снова.",
+}
+
 Flow = Callable[[Services, Duty], Outcome]
 
 # What can be owed. A new kind of duty is one line here.
-FLOWS: Mapping[str, Flow] = {"invoice": invoice, "show_deal": show_deal, "tell_deal": tell_deal}
+FLOWS: Mapping[str, Flow] = {
+    "invoice": invoice,
+    "show_deal": show_deal,
+    "tell_deal": tell_deal,
+    "paper": paper,
+    "letter": letter,
+    "attach": attach,
+    "notice": notice,
+}
 
 
 def perform_event(services: Services, event_id: str) -> Wait | None:
@@ -86,7 +102,12 @@ def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
 
 def _told(services: Services, work: Duty | Event, kind: str, reason: str) -> tuple[Owed, ...]:
     """Whom to tell that work was parked: the manager of the deal, when it was about one."""
-    if not (isinstance(work, Duty) and work.kind == "invoice"):
+    if not isinstance(work, Duty):
+        return ()
+    if work.kind in ("paper", "letter", "attach"):
+        cause, text = unsent(services, work, _UNSENT.get(kind, reason))
+        return owed_notice(services, work.payload["crm"], work.payload["deal"], cause, text)
+    if work.kind != "invoice":
         return ()
     crm, deal = work.payload["crm"], work.payload["deal"]
     reason = _GAVE_UP.get(kind, reason)

@@ -23,6 +23,8 @@ from integration.settings.technical import (
     Flower,
     Log,
     Mail,
+    Notices,
+    Paper,
     Redis,
     RetryName,
     RetryOverride,
@@ -51,6 +53,8 @@ class Settings:
     requisites: Requisites = field(default_factory=Requisites)
     invoicing: Invoicing = field(default_factory=Invoicing)
     mail: Mail | None = None
+    paper: Paper | None = None
+    notices: Notices = field(default_factory=Notices)
     ownership: Ownership = field(default_factory=Ownership)
     bonus: Bonus = field(default_factory=Bonus)
     plan: tuple[Plan, ...] = ()
@@ -67,6 +71,11 @@ class Settings:
     def embedded(self) -> bool:
         """One process holds everything: the broker lives in its memory."""
         return self.broker.url.startswith("memory://")
+
+    @property
+    def papers(self) -> bool:
+        """Somebody gets a paper: a client by mail, or the CRM."""
+        return self.mail is not None or self.paper is not None
 
     def settled(self) -> Settings:
         wrong = {}

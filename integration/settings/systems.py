@@ -15,6 +15,10 @@ from integration.settings.values import Wrong
 
 SOURCES = ("egrul", "dadata", "spark")
 Owner = Literal["crm", "onec", "registry", "newest"]
+PrintUrl = Annotated[
+    str,
+    c.matching(r"https?://[^/@\s]+/\S*\{ref_key\}\S*", "адрес http(s) с {ref_key} на месте ссылки счёта, без пароля"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,7 @@ class Onec:
     base_url: Link
     username: str
     password: Secrets
+    webhook_secret: Secrets = ()
     profile: Annotated[str, c.plugin("crm1c.onec")] = "accounting30"
     organisation: Inn
     max_sessions: Annotated[int, c.whole(1, 100)] = 3
@@ -40,6 +45,7 @@ class Onec:
     pull_days: Annotated[int, c.whole(1, 366)] = 7
     compare_days: Annotated[int, c.whole(1, 3660)] = 120
     exchange_plan: Annotated[str, c.matching(r"[^\W\d]\w*", "имя плана обмена")] | None = None
+    print_url: PrintUrl | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,8 @@ class CrmFields:
 
     inn: Name = "cInn"
     kpp: Name = "cKpp"
+    ogrn: Name = ""
+    full_name: Name = ""
     ref_key: Name = "c1cRefKey"
     invoice_number: Name = "cInvoiceNumber"
     invoice_date: Name = "cInvoiceDate"
@@ -59,6 +67,7 @@ class CrmFields:
     retention_date: Name = "cRetentionDate"
     sync_status: Name = "cSyncStatus"
     organisation: Name = ""
+    invoice_file: Name = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,15 +106,60 @@ class Flower:
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    host: str
+    """Letters to clients. `via`: our own SMTP, or the deal's CRM, which keeps the letter and sends it itself."""
+
+    via: Literal["smtp", "crm"] = "smtp"
+    host: str | None = None
     port: Annotated[int, c.whole(1, 65535)] = 587
     tls: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password: Secrets = ()
     sender: Annotated[str, c.matching(r"[^@\r\n]+@[^@\r\n]+", 'адрес отправителя: "Бухгалтерия <buh@company.ru>"')]
     reply_to: Annotated[str, c.matching(r"[^@\s]+@[^@\s]+", "адрес почты")] | None = None
+    language: Literal["ru", "en"] = "ru"
+    templates: str | None = None
     connect_timeout: Seconds = 3.0
     read_timeout: Seconds = 60.0
+
+    def settled(self) -> Mail:
+        if self.via == "smtp" and not self.host:
+            raise Wrong(host='нужен сервер SMTP (или via = "crm")')
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """How papers look, and where their copies go; file names are relative to the configuration's folder."""
+
+    template: str | None = None
+    act_template: str | None = None
+    fonts: str | None = None
+    logo: str | None = None
+    stamp: str | None = None
+    director: str | None = None
+    director_post: str | None = None
+    accountant: str | None = None
+    notice: str | None = None
+    qr: bool = True
+    attach: bool = True
+    folder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    """What managers are told, and how; `quiet`: when only the CRM is written to."""
+
+    channels: Annotated[tuple[str, ...], c.many(c.one_of("crm", "mail", "apprise"))] = ("crm",)
+    quiet: (
+        Annotated[str, c.matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", 'часы покоя: "21:00-08:00"')]
+        | None
+    ) = None
+    apprise: Secrets = ()
+
+    def settled(self) -> Notices:
+        if "apprise" in self.channels and not self.apprise:
+            raise Wrong(apprise="нужны адреса служб: канал apprise включён")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, literal, select
+from sqlalchemy import Connection, delete, literal, select, update
 
-from integration.store.schema import deliveries, event_duties, inbox, leases, outbox, slots
+from integration.store.schema import deliveries, event_duties, inbox, leases, notices, outbox, papers, slots
 from integration.store.unit import SqlStore
+
+_PAPERS_KEPT = timedelta(days=5 * 366)  # 402-ФЗ, article 29: five years
 
 
 def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> int:
@@ -26,6 +28,11 @@ def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> in
     with store.unit("clean up") as unit:
         unit.conn.execute(delete(leases).where(leases.c.until < before))
         unit.conn.execute(delete(slots).where(slots.c.started_at < before))
+        # Which letter went when to whom is kept as accounting papers are; the PDF itself can be made again.
+        unit.conn.execute(update(papers).where(papers.c.made_at < before).values(pdf=b""))
+        kept = store.now() - _PAPERS_KEPT
+        unit.conn.execute(delete(papers).where(papers.c.made_at < kept))
+        unit.conn.execute(delete(notices).where(notices.c.told_at < kept))
     return gone
 
 

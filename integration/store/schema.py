@@ -175,6 +175,37 @@ links = Table(
 )
 Index("ix_links_ref", links.c.base, links.c.kind, links.c.ref_key)
 
+# What a client was sent, as it was: one row for each version of an invoice. `facts`: what the letter says of it.
+papers = Table(
+    "papers",
+    metadata,
+    Column("crm", String(64), primary_key=True),
+    Column("record_id", String(64), primary_key=True),
+    Column("base", String(64), primary_key=True),
+    Column("issue", Integer, primary_key=True, autoincrement=False),
+    Column("file_name", String(200), nullable=False),
+    Column("pdf", LargeBinary, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    # made → sending → sent; what stands at "sending" may have been sent, so the next time counts in `again`.
+    Column("state", String(8), nullable=False),
+    Column("recipient", String(320), nullable=False),
+    Column("message_id", String(320), nullable=False),
+    Column("letter_id", String(64), nullable=False),
+    Column("again", Integer, nullable=False),
+    Column("sent_at", Moment),
+)
+Index("ix_papers_made_at", papers.c.made_at)
+
+# One notice a cause and channel.
+notices = Table(
+    "notices",
+    metadata,
+    Column("cause", String(200), primary_key=True),
+    Column("channel", String(16), primary_key=True),
+    Column("told_at", Moment, nullable=False),
+)
+
 # Named leases: record locks and the few sessions of a 1C base. A dead holder's lease runs out by itself.
 leases = Table(
     "leases",

@@ -19,6 +19,7 @@ from integration.store.arriving import Arriving, Delivered
 from integration.store.engine import READ, reaching
 from integration.store.leases import Keeper
 from integration.store.links import SqlLinks
+from integration.store.papers import SqlPapers
 from integration.store.schema import inbox, outbox
 from integration.store.sweep import Call
 from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
@@ -59,6 +60,10 @@ class SqlUnit:
     @property
     def links(self) -> SqlLinks:
         return SqlLinks(self.conn, self.now)
+
+    @property
+    def papers(self) -> SqlPapers:
+        return SqlPapers(self.conn, self.now)
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]:
         """Write duties down in this transaction; their workers are woken when it stands."""

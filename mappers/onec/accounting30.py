@@ -1,7 +1,8 @@
 """The dialect of 1С:Бухгалтерия 3.0 over the standard OData interface (contract ONEC-ODATA).
 
-What it says stands by subject: `bp_catalogs`, `bp_invoice`, `bp_check`; the grammar in `odata`, the refusals in
-`refusals`. It changes and creates, and never erases: what 1C erases over OData has no mark and no way back (trap 8).
+What it says stands by subject: `bp_catalogs`, `bp_invoice`, `bp_paper`, `bp_check`; the grammar in `odata`, the
+refusals in `refusals`. It changes and creates, and never erases: what 1C erases over OData has no mark and no way
+back (trap 8).
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from collections.abc import Mapping
 from mappers.dialect import Call, Reply
 from mappers.onec import refusals
 from mappers.onec.bp_check import Checks
+from mappers.onec.bp_paper import Papers
 
 
-class Accounting30(Checks):
+class Accounting30(Checks, Papers):
     """Implements `mappers.dialect.AccountingDialect`.
 
     Options: base_url, username, password, organisation (ИНН of our own company), timezone (IANA, of the 1C server),
     defaults (set → field → value), sample_invoice (Ref_Key or number), sample_fields, item (code or Ref_Key),
-    contract_name, reuse_sessions, today (a date, for the doctor). Others are ignored.
+    contract_name, reuse_sessions, print_url, today (a date, for the doctor). Others are ignored.
     Raises ValueError for one that makes no sense.
     """
 
-    capabilities = frozenset({"counterparties", "contracts", "items", "invoices", "payments"})
+    capabilities = frozenset({"counterparties", "contracts", "items", "invoices", "payments", "papers"})
 
     def credentials(self) -> Mapping[str, str]:
         """HTTP Basic. A Cyrillic login must be UTF-8: IIS refuses cp1251 (section 1)."""

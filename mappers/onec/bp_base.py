@@ -102,6 +102,7 @@ class Base30:
         self.configured_item = str(options.get("item") or "")
         self.contract_name = str(options.get("contract_name") or "Основной договор")
         self.reuse_sessions = options.get("reuse_sessions", True) is not False
+        self.print_url = str(options.get("print_url") or "")
         self.today = _day(options.get("today"))
         self._defaults = {
             str(name): {str(field): _exact(value) for field, value in fields.items()}

@@ -1,0 +1,101 @@
+"""Papers in EspoCRM: a PDF kept with the deal, and a letter that the CRM sends itself (ESPOCRM.md §3.6, §3.7)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from mappers.canonical import Deal
+from mappers.crm.espocrm.options import Options
+from mappers.crm.espocrm.talk import (
+    PAGE,
+    Api,
+    answer,
+    as_object,
+    ask,
+    ask_list,
+    ask_record,
+    forbidden_here,
+    record_gone,
+    safe_id,
+    search,
+    status_reason,
+)
+from mappers.crm.espocrm.writes import posts
+from mappers.dialect import Fault, Talk
+
+_PDF = "application/pdf"
+
+
+def attach(api: Api, options: Options, deal: Deal, name: str, pdf: bytes, text: str) -> Talk[bool]:
+    """Keep the PDF with the deal: in its file field where one is named, else with a post of that text; True when
+    written.
+
+    What stands there by its name, or its text, is not written again. An upload whose answer was lost stays unlinked,
+    and EspoCRM clears it away (§3.6).
+    """
+    deal_id, field = safe_id(deal.id, "сделка"), options.fields.get("invoice_file")
+    if field and f"{field}Id" in deal.raw:
+        if deal.raw.get(f"{field}Name") == name and deal.raw.get(f"{field}Id"):
+            return False
+        file_id = yield from _uploaded(api, name, pdf, {"relatedType": "Opportunity", "field": field})
+        yield from ask(api.put("PDF в поле сделки", f"Opportunity/{deal_id}", {f"{field}Id": file_id}))
+        return True
+    if text in (yield from posts(api, deal_id)):
+        return False
+    file_id = yield from _uploaded(api, name, pdf, {"parentType": "Note", "field": "attachments"})
+    body = {"type": "Post", "post": text, "parentType": "Opportunity", "parentId": deal_id, "attachmentsIds": [file_id]}
+    yield from ask(api.post("запись с PDF в ленту сделки", "Note", body))
+    return True
+
+
+def draft_letter(api: Api, deal_id: str, letter: dict[str, str], name: str, pdf: bytes) -> Talk[str]:
+    """The id of the letter with this subject about the deal, or of a draft made now. `letter`: from, to, subject,
+    body (HTML)."""
+    parent = {"parentType": "Opportunity", "parentId": safe_id(deal_id, "сделка")}
+    where = [{"type": "equals", "attribute": key, "value": value} for key, value in parent.items()]
+    where.append({"type": "equals", "attribute": "subject", "value": letter["subject"]})
+    rows, _ = yield from ask_list(api.get("письма сделки", "Email", search(where=where, maxSize=PAGE)))
+    mine = [str(row["id"]) for row in rows if row.get("id") and row.get("status") != "Archived"]
+    if mine:
+        return mine[0]
+    file_id = yield from _uploaded(api, name, pdf, {"parentType": "Email", "field": "attachments"})
+    body = {"status": "Draft", "isHtml": True, "attachmentsIds": [file_id], **letter, **parent}
+    call = api.post("черновик письма", "Email", body)
+    return str(as_object(call, (yield from ask(call))).get("id"))
+
+
+def send_letter(api: Api, letter_id: str) -> Talk[bool]:
+    """Send the draft, unless it was sent; True when sent now. A failure leaves the draft, to be sent by the next try.
+
+    Raises Fault transient while EspoCRM's mail server refuses, rejected for an address that can't be right.
+    """
+    path = f"Email/{safe_id(letter_id, 'письмо')}"
+    standing = yield from ask_record(api.get("письмо сделки", path))
+    if standing is None:
+        raise Fault("rejected", "EspoCRM: черновик письма удалён; повторите событие, если письмо ещё нужно")
+    if standing.get("status") == "Sent":
+        return False
+    call = api.put("отправка письма", path, {"status": "Sending"})
+    reply = yield call
+    if reply.status == 500 and status_reason(reply) == "sendingFail":
+        told = "EspoCRM не смогла отправить письмо; оно осталось черновиком у сделки, отправим ещё раз"
+        raise Fault("transient", told, detail=reply.text[:300])
+    answer(call, reply)
+    return True
+
+
+def user_email(api: Api, user_id: str) -> Talk[str]:
+    """The address of a CRM user; empty where he has none or the role doesn't show users."""
+    call = api.get("почта менеджера", f"User/{safe_id(user_id, 'пользователь')}")
+    reply = yield call
+    if record_gone(reply) or forbidden_here(reply):
+        return ""
+    return str(as_object(call, answer(call, reply)).get("emailAddress") or "")
+
+
+def _uploaded(api: Api, name: str, content: bytes, owner: dict[str, Any]) -> Talk[str]:
+    file = f"data:{_PDF};base64,{base64.b64encode(content).decode()}"
+    body = {"name": name, "type": _PDF, "role": "Attachment", **owner, "file": file}
+    call = api.post("загрузка PDF", "Attachment", body)
+    return str(as_object(call, (yield from ask(call))).get("id"))
