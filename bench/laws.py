@@ -28,7 +28,7 @@ def measure(*, quick: bool = False, cases: int = 50_000, start: int = 0) -> bool
     whole = [
         run("allocation: accounts with everything", cases, start, laws.account, everything),
         run("allocation: without refunds, closed months", cases, start, laws.account, without),
-        run("allocation: fast = plain", cases, start, laws.plainly, st.tuples(accounts(refunds=False))),
+        run("allocation: fast = plain", cases, start, laws.plainly, st.tuples(accounts())),
         run("bonuses: running = recomputed", cases, start, keep, st.tuples(histories())),
     ]
     return all(whole)

@@ -1,6 +1,6 @@
 """DOMAIN's passes once more, as slowly and as plainly as they are written: the rules' own result must be the same.
 
-Without refunds and closed months. It shares with the rules only how documents become obligations and receipts, and
+Without closed months. It shares with the rules only how documents become obligations and receipts, and
 how a text is read; who gets what is decided here by looking at everything, every time.
 """
 
@@ -14,6 +14,7 @@ from decimal import Decimal
 from integration.rules.allocation import Facts
 from integration.rules.exchange import Receipt, digits, receipt
 from integration.rules.obligations import Obligation, obligations
+from integration.rules.positions import Pin
 from integration.rules.purpose import Reference, references
 from integration.rules.resolve import core
 from mappers.wire import rounded
@@ -37,6 +38,11 @@ class _Plain:
         told = [receipt(one, facts.contract, facts.currency, facts.rates) for one in paid.values()]
         receipts = [one for one in told if isinstance(one, Receipt)]
         self.payments = sorted(receipts, key=lambda one: (one.date, one.number, one.document))
+        back = {one.ref_key: one for one in facts.refunds if one.posted and not one.deleted}
+        taken = [receipt(one, facts.contract, facts.currency, facts.rates) for one in back.values()]
+        refunds = [one for one in taken if isinstance(one, Receipt)]
+        self.refunds = sorted(refunds, key=lambda one: (one.date, one.number, one.document))
+        self.used: dict[Pin, Decimal] = defaultdict(Decimal)
         self.lacks: dict[Slot, Decimal] = {
             (key, at): part.amount for key, one in self.debts.items() for at, part in enumerate(one.instalments)
         }
@@ -46,6 +52,38 @@ class _Plain:
         self.pinned = {pin.payment for pin in facts.pins}
 
     def run(self) -> Given:
+        self.passes()
+        before = sum(self.given.values())
+        uncovered = sum((self.take(one.settled, self.documents(one), one.date) for one in self.refunds), Decimal(0))
+        self.take(uncovered, [], date.max)
+        if before != sum(self.given.values()):
+            self.passes()
+        return {key: amount for key, amount in self.given.items() if amount}
+
+    def documents(self, one: Receipt) -> list[str]:
+        rows = [row.document for row in one.rows if row.document in self.debts]
+        return [*rows, *self.resolved(one)[0]]
+
+    def take(self, amount: Decimal, named: list[str], until: date) -> Decimal:
+        """Advance first, then what is named, then the latest; what is left."""
+        early = [one for one in self.payments if one.date <= until]
+        for one in reversed(early):
+            for row in reversed(one.rows):
+                part = min(amount, self.rest[one.document, row.number])
+                self.rest[one.document, row.number] -= part
+                amount -= part
+        wanted = [key for document in named for key in (document, *reversed(self.debts[document].acts))]
+        for obligation in [*wanted, None]:
+            for one in reversed(early):
+                keys = [key for key in self.given if key[0] == one.document and obligation in (None, key[2])]
+                for key in reversed(keys):
+                    part = min(amount, self.given[key])
+                    self.given[key] -= part
+                    self.lacks[key[2], key[3]] += part
+                    amount -= part
+        return amount
+
+    def passes(self) -> None:
         for one in self.payments:
             for row in one.rows:
                 if row.document in self.debts:
@@ -54,7 +92,10 @@ class _Plain:
             pins = [pin for pin in set(self.facts.pins) if pin.payment == one.document and pin.obligation in self.debts]
             for pin in sorted(pins, key=lambda pin: (pin.obligation, pin.amount is None, pin.amount or 0)):
                 most = None if pin.amount is None else rounded(pin.amount, digits(self.facts.currency))
+                most = None if most is None else most - self.used[pin]
+                before = self.left(one)
                 self.give(one, self.meant([pin.obligation]), "pinned", most=most)
+                self.used[pin] += before - self.left(one)
         for one in self.payments:
             if self.left(one) > 0:
                 self.by_purpose(one)
@@ -70,23 +111,26 @@ class _Plain:
                     if debt.kind == "act" or (not debt.acts and (one.date - debt.date).days < 90)
                 ]
                 self.give(one, [slot for slot in self.lacks if slot[0] in young], "oldest")
-        return {key: amount for key, amount in self.given.items() if amount}
 
     def by_purpose(self, one: Receipt) -> None:
+        resolved, whole = self.resolved(one)
+        if not whole and one.document not in self.pinned:
+            self.held.add(one.document)
+        self.give(one, self.meant(resolved), "purpose")
+
+    def resolved(self, one: Receipt) -> tuple[list[str], bool]:
         named = {row.document for row in one.rows if row.document}
         named |= {pin.obligation for pin in self.facts.pins if pin.payment == one.document}
-        resolved = []
+        resolved, whole = [], True
         for reference in references(one.purpose):
             if reference.kind == "contract":
                 continue
             fits = [key for key, debt in self.debts.items() if _fits(reference, debt, one.date)]
             if len(fits) > 1 and len(named.intersection(fits)) == 1:
                 fits = list(named.intersection(fits))
-            if len(fits) == 1:
-                resolved += fits
-            elif one.document not in self.pinned:
-                self.held.add(one.document)
-        self.give(one, self.meant(resolved), "purpose")
+            resolved += fits if len(fits) == 1 else []
+            whole = whole and len(fits) == 1
+        return resolved, whole
 
     def meant(self, documents: Iterable[str]) -> list[Slot]:
         keys = {key for document in documents for key in (document, *self.debts[document].acts)}

@@ -27,7 +27,7 @@ def test_closed_months_stand(facts: Facts, seed: int) -> None:
 
 
 @few
-@given(accounts(refunds=False))
+@given(accounts())
 def test_the_fast_way_is_the_plain_way(facts: Facts) -> None:
     """DOMAIN's passes, written down slowly a second time, give the same to the same."""
     laws.plainly(facts)
