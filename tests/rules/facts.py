@@ -52,13 +52,16 @@ def row(number: int, amount: str, document: str = "", settled: str | None = None
 
 
 sums = st.one_of(
-    st.sampled_from([Decimal(one) for one in ("0.01", "100", "100.00", "250", "333.33", "1000", "99999.99")]),
+    st.sampled_from([Decimal(one) for one in ("0.01", "100", "150.00", "250", "333.33", "1000", "99999.99")]),
     st.integers(1, 10**6).map(lambda kopecks: Decimal(kopecks) / 100),
 )
-days = st.integers(0, 800).map(lambda n: date(2025, 1, 1) + timedelta(days=n))
-numbers = st.sampled_from(["57", "0000-000057", "БП-57", "00БП-000058", "58", "59", "000000061"])
+anywhere = st.integers(0, 800).map(lambda n: date(2025, 1, 1) + timedelta(days=n))
+# Often the same few days, so that names, ages and rates meet.
+days = st.one_of(st.sampled_from([date(2026, 1, 20), DAY, date(2026, 2, 20), date(2026, 4, 30)]), anywhere)
+numbers = st.sampled_from(["57", "0000-000058", "БП-59", "00БП-000057", "60", "000000061"])
 texts = st.one_of(
     st.just(""),
+    st.sampled_from(["счет № 57", "сч. 58 от 03.02.2026", "по акту 57 от 20.01.2026", "счета 59, 61"]),
     st.builds("Оплата по счету № {}, в т.ч. НДС 22% - 100.00".format, st.integers(57, 61)),
     st.builds("сч.{} от {:%d.%m.%Y}".format, st.integers(57, 61), days),
     st.builds("по акту {} и счетам {}, {}".format, st.integers(57, 61), st.integers(57, 61), st.integers(57, 61)),
@@ -91,7 +94,7 @@ def rows(draw: st.DrawFn) -> tuple[PaymentRow, ...]:
 def accounts(draw: st.DrawFn, refunds: bool = True) -> Facts:
     """An account with everything that can be in one: dead documents, rows, texts, pins, currencies, missing rates."""
     currency = draw(st.sampled_from(["RUB", "RUB", "USD", "JPY"]))
-    currencies = st.sampled_from([currency, currency, currency, "RUB", "USD"])
+    currencies = st.sampled_from([currency] * 6 + ["RUB", "USD"])
 
     def paid(kind: type[Payment], letter: str, most: int) -> tuple[Any, ...]:
         made = []
@@ -129,7 +132,9 @@ def accounts(draw: st.DrawFn, refunds: bool = True) -> Facts:
         Pin(f"p{draw(st.integers(0, 5))}", draw(st.sampled_from(("", *KEYS))), draw(st.none() | sums), "anna")
         for _ in range(draw(st.integers(0, 3)))
     )
-    rates = [Rate("USD", draw(days), draw(sums), Decimal(1)), Rate("JPY", draw(days), draw(sums), Decimal(100))]
+    first = st.one_of(st.just(date(2024, 12, 31)), days)
+    rates = [Rate("USD", draw(first), draw(sums), Decimal(1)), Rate("JPY", draw(first), draw(sums), Decimal(100))]
+    rates.append(Rate("USD", draw(days), draw(sums), Decimal(1)))
     return Facts(
         "",
         currency,
