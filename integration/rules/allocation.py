@@ -7,12 +7,11 @@ the payment's own date. Near-linear in payments and obligations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from heapq import merge
-from operator import itemgetter
 
 from integration.rules.exchange import Rates, Receipt, digits, receipt
 from integration.rules.obligations import WORDS, Obligation, obligations, short
@@ -222,9 +221,7 @@ class _Passes:
     ) -> Decimal:
         """Give to what these documents mean, instalment by instalment in the common order; how much it was."""
         whole = _ZERO
-        lists = [(self._open(key), self.book.debts[key].obligation) for key in documents if key in self.book.debts]
-        slots = (((slot.order, slot, named) for slot in reversed(open_)) for open_, named in lists)
-        for _, slot, named in merge(*slots, key=itemgetter(0)):
+        for slot, named in merge(*map(self._meant, documents), key=lambda pair: pair[0].order):
             left = purse.rest if row is None else purse.rows.get(row, _ZERO)
             if left <= 0 or (most is not None and most <= 0):
                 break
@@ -232,6 +229,11 @@ class _Passes:
             most = None if most is None else most - given
             whole += given
         return whole
+
+    def _meant(self, ref_key: str) -> Iterator[tuple[Slot, Obligation]]:
+        """The slots that naming this document means, each with the document."""
+        debt = self.book.debts.get(ref_key)
+        return ((slot, debt.obligation) for slot in reversed(self._open(ref_key))) if debt else iter(())
 
     def _open(self, ref_key: str) -> list[Slot]:
         """What a reference to the document can still settle, the first to be paid at the end."""

@@ -85,6 +85,16 @@ def test_an_invoice_means_its_acts_then_its_own_rest() -> None:
     assert [one.amount for one in allocate(facts(bill, *of_it, more)).obligations][-1] == 0
 
 
+def test_each_allocation_says_what_named_it() -> None:
+    """Two invoices named in one text: each allocation quotes its own."""
+    bills = [invoice("i1", "100", number="57"), invoice("i2", "70", number="58")]
+    found = allocate(facts(*bills, payment("p", "150", purpose="по сч. 57, 58")))
+    assert [(one.amount, one.explanation.named, one.explanation.text) for one in found.positions] == [
+        (100, "i1", "счёт № 57 назван в назначении платежа"),
+        (50, "i2", "счёт № 58 назван в назначении платежа"),
+    ]
+
+
 def test_a_person_s_decision_stands() -> None:
     """OCA/account-reconcile#43: 8 000 of 10 000 matched by hand stay; the robot fills the rest by reference."""
     bills = [invoice("i1", "9500", number="11"), invoice("i2", "1500", number="12"), act("old", "10000", DAY - MONTH)]
