@@ -3,8 +3,10 @@ refused at start (`unsafe`)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Celery
-from kombu import Exchange, Queue
+from kombu import Connection, Exchange, Queue
 
 from integration.settings import Settings
 from integration.work import Queue as QueueName
@@ -18,6 +20,15 @@ DEAD_QUEUE = Queue(
 
 # No task runs longer than RabbitMQ's consumer timeout (30 min) lets a message go without an acknowledgement.
 TIME_LIMIT, SOFT_TIME_LIMIT = 900, 840
+RECONNECT_CAP = 5.0  # seconds between two tries to reach the broker; kombu's own pauses grow to half a minute
+
+
+class SteadyConnection(Connection):
+    """A connection whose lost broker is found again within seconds of its return, however long it was away."""
+
+    def ensure_connection(self, *args: Any, **more: Any) -> Any:
+        more.setdefault("interval_max", RECONNECT_CAP)
+        return super().ensure_connection(*args, **more)
 
 
 def work_queue(name: str, delivery_limit: int) -> Queue:
@@ -41,6 +52,7 @@ def work_queue(name: str, delivery_limit: int) -> Queue:
 def create(settings: Settings) -> Celery:
     """The application for these settings; tasks are added by `tasks.base.register`."""
     app = Celery("crm1c", set_as_current=False)
+    app.amqp.Connection = SteadyConnection
     limit = settings.delivery.delivery_limit
     memory = settings.embedded
     app.conf.update(

@@ -33,7 +33,7 @@ def deals(plant: Plant, count: int) -> list[str]:
 
 def victims(plant: Plant, count: int = VICTIMS) -> Program:
     """So many workers that die as planned."""
-    argv = ["-m", "tests.delivery.victims", str(plant.folder), str(count), "inbox,onec,crm"]
+    argv = ["-m", "tests.delivery.victims", str(plant.folder), str(count), "inbox,onec,crm,mail"]
     return plant.part("victims", argv, lambda p: p.log.read_text().count(" ready.") >= count)
 
 

@@ -41,7 +41,7 @@ def test_bodies_and_headers_hold_the_row_id_alone(planted: Planted) -> None:
     road = [("crm1c.inbox", "inbox"), ("crm1c.onec", "outbox"), (DELAYED, "outbox"), ("crm1c.crm", "outbox")]
     for place, box in road:
         queues = [place] if isinstance(place, str) else place
-        until(lambda queues=queues: plant.messages(*queues) == 3, 60, what=f"messages in {place}")  # type: ignore[misc]
+        until(lambda queues=queues: plant.messages(*queues) >= 3, 60, what=f"messages in {place}")  # type: ignore[misc]
         rows = {row for (row,) in plant.rows(f"SELECT id FROM {box}")}
         for body, headers in seen(plant.broker, *queues):
             args, kwargs, embed = json.loads(body)
