@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-KNOWN = ("intake", "pipeline", "matching")
+KNOWN = ("intake", "pipeline", "matching", "paper")
 
 
 def main() -> int:

@@ -15,21 +15,24 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as POLICY
-from email.utils import format_datetime, parseaddr
+from email.header import Header
+from email.mime.application import MIMEApplication
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import format_datetime, formataddr, parseaddr
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import jinja2
 
-from integration.errors import Ambiguous, Crm1cError, Misconfigured, Rejected, Transient
+from integration.errors import Ambiguous, Crm1cError, Held, Misconfigured, Rejected, Transient
 from integration.settings import Mail as MailTable
 from integration.steps import boundary
 from integration.work import Letter
 
 SYSTEM = "mail"
+POLICY = compat32.clone(linesep="\r\n")
 TEMPLATES = Path(__file__).parent / "templates" / "letter"
 _ADDRESS = re.compile(r"[^@\s,;:<>()\"\[\]\\]+@[^@\s,;:<>()\"\[\]\\]+\.[^@\s,;:<>()\"\[\]\\]+")
 
@@ -68,8 +71,6 @@ class Texts:
             loader=jinja2.FileSystemLoader(folders),
             autoescape=jinja2.select_autoescape(["html"]),
             undefined=jinja2.StrictUndefined,
-            trim_blocks=False,
-            keep_trailing_newline=True,
         )
 
     def __call__(self, values: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -103,27 +104,28 @@ class Mailer:
     def send(self, letter: Letter) -> None:
         """Hand the letter over. Raises as the module's docstring has it; Held while the circuit is open."""
         to = _usable(letter.to)
-        message = composed(letter, self.server.sender, self.server.reply_to)
+        raw = composed(letter, self.server.sender, self.server.reply_to)
         probe = self._gate.gate(SYSTEM)
         try:
-            self._deliver(message, to)
+            self._deliver(raw, to)
         except Crm1cError as error:
             # What the server says of one letter is no trouble of the server.
             if (isinstance(error, Transient) and not error.detail[:1].isdigit()) or error.hold:
                 self._gate.failed(SYSTEM, error.reason, probe=probe, hold=error.hold)
+                if probe and not isinstance(error, Ambiguous):  # a probe costs its letter no attempt
+                    raise Held(error.reason, system=SYSTEM, detail=error.detail) from error
             else:
                 self._gate.succeeded(SYSTEM, probe=probe)
             raise
         self._gate.succeeded(SYSTEM, probe=probe)
 
-    def _deliver(self, message: EmailMessage, to: str) -> None:
+    def _deliver(self, raw: bytes, to: str) -> None:
         session = self._opened()
         try:
-            _told(session.mail(parseaddr(str(message["From"]))[1]), "отправителя")
+            _told(session.mail(_wire(self.sender)), "отправителя")
             _told(session.rcpt(to), "получателя")
             _told(session.docmd("DATA"), "письма", good=354)
             boundary("letter: before")
-            raw = message.as_bytes(policy=POLICY)
             # From here on as smtplib's own data(), but with the two ways of losing the connection told apart.
             session.send(_dotted(raw))
             _whole(session)
@@ -185,29 +187,33 @@ def mailer_of(table: MailTable, gate: Gate, folder: Path) -> Mailer:
     return Mailer(server, Texts(table.language, folder / table.templates if table.templates else None), gate)
 
 
-def composed(letter: Letter, sender: str, reply_to: str = "") -> EmailMessage:
-    """The whole message; the same letter gives the same bytes. Raises Rejected for what can't stand in a header."""
-    message = EmailMessage(policy=POLICY)
+def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
+    """The whole message as it goes over the wire; the same letter gives the same bytes.
+
+    Made with the classic headers: the newer ones lose a space where they fold a long Russian subject.
+    """
     name, address = parseaddr(sender)
-    try:
-        message["From"] = Address(name, addr_spec=_wire(address))
-        message["To"] = _wire(letter.to)
-        message["Subject"] = letter.subject
-        message["Date"] = format_datetime(letter.date)
-        message["Message-ID"] = letter.message_id
-        if reply_to:
-            message["Reply-To"] = _wire(reply_to)
-    except (ValueError, IndexError) as error:
-        raise Rejected(f"Письмо не составить: {error}. Проверьте адрес почты клиента.", detail=str(error)) from error
+    message = MIMEMultipart("mixed")
+    message["From"] = formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, _wire(address)))
+    message["To"] = _wire(letter.to)
+    message["Subject"] = Header(" ".join(letter.subject.split()), "utf-8", header_name="Subject").encode()
+    message["Date"] = format_datetime(letter.date)
+    message["Message-ID"] = letter.message_id
+    if reply_to:
+        message["Reply-To"] = _wire(reply_to)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: holiday replies stay away
-    message.set_content(letter.text, cte="base64")
-    message.add_alternative(letter.html, subtype="html", cte="base64")
+    texts = MIMEMultipart("alternative")
+    texts.attach(MIMEText(letter.text, "plain", "utf-8"))
+    texts.attach(MIMEText(letter.html, "html", "utf-8"))
+    message.attach(texts)
     for file_name, content in letter.files:
-        message.add_attachment(content, maintype="application", subtype="pdf", filename=file_name)
+        part = MIMEApplication(content, "pdf")
+        part.add_header("Content-Disposition", "attachment", filename=("utf-8", "", file_name))
+        message.attach(part)
     mark = re.sub(r"[^0-9a-zA-Z]", "", letter.message_id)[:40]
-    for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
-        part.set_boundary(f"=_crm1c_{mark}_{number}")  # else a new one each time
-    return message
+    for number, whole in enumerate((message, texts)):
+        whole.set_boundary(f"=_crm1c_{mark}_{number}")  # else a new one each time
+    return message.as_bytes(policy=POLICY)
 
 
 def sender_address(sender: str) -> str:
@@ -282,11 +288,10 @@ def _told(answer: tuple[int, bytes], what: str, good: int = 250) -> None:
 
 def _refused(code: int, said: bytes | str, step: str) -> Crm1cError:
     words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    detail = f"{code} {words}"
     if 400 <= code < 500 or code == -1:
         told = f"Почтовый сервер сейчас не принимает писем ({code}). Отправим ещё раз."
-        return Transient(told, system=SYSTEM, detail="" if code in (421, -1) else detail)
-    return _wrong(f"почтовый сервер отказал на шаге «{step}» ({code}): проверьте [mail]", None, detail)
+        return Transient(told, system=SYSTEM, detail="" if code in (421, -1) else words)
+    return _wrong(f"почтовый сервер отказал на шаге «{step}» ({code}): проверьте [mail]", None, words)
 
 
 def _wrong(told: str, error: Exception | None, detail: str = "") -> Misconfigured:

@@ -6,6 +6,7 @@ bank, БИК, correspondent account), then those that may. Only roubles are paid
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from mappers.paper import BankAccount, Firm
@@ -26,6 +27,7 @@ MANDATORY = ("Name", "PersonalAcc", "BankName", "BIC", "CorrespAcc")
 MANDATORY_BYTES = 300  # the five and the service block together, encoded
 # The standard allows any other character that no value holds; apps of banks expect this one, so values give it up.
 SEPARATOR = "|"
+_DIGITS = re.compile(r"[0-9]{9} [0-9]{20}")
 
 
 def pay_text(payee: Firm, account: BankAccount, total: Decimal, purpose: str) -> str:
@@ -43,8 +45,8 @@ def pay_text(payee: Firm, account: BankAccount, total: Decimal, purpose: str) ->
     }
     values = {name: _fitting(value, LENGTHS[name]) for name, value in values.items()}
     lacking = [name for name in MANDATORY if not values[name]]
-    if lacking or len(values["BIC"]) != 9 or len(values["PersonalAcc"]) != 20:
-        raise ValueError(f"no payment code without {', '.join(lacking) or 'BIC of 9 and PersonalAcc of 20 digits'}")
+    if lacking or not _DIGITS.fullmatch(f"{account.bic} {account.number}"):
+        raise ValueError(f"no payment code without {', '.join(lacking) or 'a БИК and an account of a Russian bank'}")
     while len(_joined(values, MANDATORY).encode()) > MANDATORY_BYTES:
         longest = max(("Name", "BankName"), key=lambda name: len(values[name]))
         values[longest] = values[longest][:-1].rstrip()

@@ -1,0 +1,258 @@
+"""The client's copy in the whole: printed once, mailed once, kept with the deal once for each version of an invoice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from integration.store.schema import outbox, papers
+from sandbox.mail import Mail
+from sandbox.serve import serving
+from tests.flows.neighbours import CLIENT
+from tests.flows.town import Town
+from tests.integration.paper_reading import payment, text_of
+
+MAILBOX = "buh@romashka.example"
+WRITTEN = {**CLIENT, "emailAddress": MAILBOX}
+NIGHT = datetime(2026, 11, 24, 19, 30, tzinfo=UTC)  # 22:30 in Moscow
+
+
+@pytest.fixture
+def post() -> Iterator[Mail]:
+    with Mail() as mail:
+        yield mail
+
+
+def table(post: Mail, **more: Any) -> dict[str, Any]:
+    told = {"host": "127.0.0.1", "port": post.port, "tls": "none", "sender": "Бухгалтерия <buh@rassvet.example>"}
+    return {"mail": {**told, **more}}
+
+
+@pytest.fixture
+def mailing(place: Town, tmp_path: Path, post: Mail) -> Town:
+    place.reset(tmp_path, table(post))
+    return place
+
+
+def rows(town: Town) -> list[Any]:
+    with town.world.store.reading() as conn:
+        return list(conn.execute(select(papers)))
+
+
+def parked(town: Town) -> dict[str, str]:
+    """Kind of duty → why it waits for a person."""
+    with town.world.store.reading() as conn:
+        found = conn.execute(select(outbox.c.kind, outbox.c.error).where(outbox.c.state == "parked"))
+        return {row.kind: row.error for row in found}
+
+
+def attached(town: Town, deal: str) -> list[bytes]:
+    """The files that hang on posts of the deal's stream."""
+    files, hung = town.crm.store.files, town.crm.store.relation("Note.attachments")
+    notes = [note["id"] for note in town.crm.state({"entity": "Note"}) if note.get("parentId") == deal]
+    return [files[one] for note in notes for one in hung.of("Note", note)]
+
+
+def test_the_client_gets_the_invoice_and_the_deal_keeps_it(mailing: Town, post: Mail) -> None:
+    """One letter with texts, the PDF and its number; the same PDF at the deal; the code in it pays this invoice."""
+    deal = mailing.deal(amount=1220, account=WRITTEN)
+    mailing.done(deal)
+    [letter] = post.letters()
+    number = mailing.invoice(deal)["Number"]
+    assert letter["to"] == [MAILBOX]
+    assert letter["from"] == "buh@rassvet.example"
+    assert letter["headers"]["From"] == "Бухгалтерия <buh@rassvet.example>"
+    assert letter["subject"] == "Счет № 1 от 24.11.2026 на 1 220,00 руб. – ООО «Рассвет-Сервис»"
+    assert "счет № 1" in letter["text"]
+    assert "<b>1\u00a0220,00 руб.</b>" in letter["html"]
+    [file] = letter["attachments"]
+    assert (file["name"], file["type"]) == ("Счет № 1 от 24.11.2026.pdf", "application/pdf")
+    [kept] = attached(mailing, deal)
+    assert hashlib.sha256(kept).hexdigest() == file["sha256"]
+    assert number.endswith("0001")
+    assert "Счет на оплату № 1 от 24 ноября 2026 г." in text_of(kept)
+    assert "Одна тысяча двести двадцать рублей 00 копеек" in text_of(kept)
+    assert payment(kept)["Sum"] == "122000"
+    assert payment(kept)["Purpose"].startswith("Оплата по счету № 1 от 24.11.2026.")
+    assert [one for one in mailing.notes(deal) if "PDF" in one] == ["Счёт № 1 от 24.11.2026 на 1\u00a0220,00 руб.: PDF"]
+    assert parked(mailing) == {}
+
+
+def test_no_letter_and_no_paper_without_the_table(town: Town) -> None:
+    """Nothing is configured: nothing is printed, and the deal's stream has one line."""
+    deal = town.deal(account=WRITTEN)
+    town.done(deal)
+    assert rows(town) == []
+    assert len(town.notes(deal)) == 1
+
+
+def test_notices_of_the_same_deal_send_no_second_letter(mailing: Town, post: Mail) -> None:
+    """The webhook again, the button, a replay: the version was mailed."""
+    deal = mailing.deal(account=WRITTEN)
+    event = mailing.done(deal)
+    mailing.done(deal)
+    mailing.press(deal)
+    mailing.work()
+    assert event.state == "done"
+    assert len(post.letters()) == 1
+    assert len(attached(mailing, deal)) == 1
+
+
+def test_a_changed_deal_is_mailed_again_as_its_next_version(mailing: Town, post: Mail) -> None:
+    """Another sum: another paper, another Message-ID, and the letter says that it is a revised one."""
+    deal = mailing.deal(amount=1220, account=WRITTEN)
+    mailing.done(deal)
+    mailing.edit(deal, amount=2440)
+    mailing.done(deal)
+    first, second = post.letters()
+    assert "(исправленный) на 2 440,00 руб." in second["subject"]
+    assert first["message_id"] != second["message_id"]
+    assert [row.issue for row in rows(mailing)] == [1, 2]
+    assert len(attached(mailing, deal)) == 2
+
+
+@pytest.mark.parametrize(("code", "at"), [(421, "data"), (451, "rcpt"), (451, "data"), (421, "ehlo")])
+def test_what_the_server_puts_off_is_sent_later(mailing: Town, post: Mail, code: int, at: str) -> None:
+    """Any 4xx: the letter goes by itself, once."""
+    post.add_fault({"kind": "reply", "at": at, "code": code, "times": 2})
+    mailing.done(mailing.deal(account=WRITTEN))
+    assert len(post.letters()) == 1
+    assert [row.again for row in rows(mailing)] == [0]
+    assert parked(mailing) == {}
+
+
+def test_a_refused_address_waits_for_the_manager_who_is_told(mailing: Town, post: Mail) -> None:
+    """550 is a person's matter: one line in the stream says so, and the replay after the mend sends the letter."""
+    post.add_fault({"kind": "reply", "at": "rcpt", "code": 550})
+    deal = mailing.deal(account=WRITTEN)
+    event = mailing.done(deal)
+    assert "550" in parked(mailing)["letter"]
+    [told] = [one for one in mailing.notes(deal) if "не отправлен" in one]
+    assert told.startswith("Клиенту не отправлен счёт № ")
+    post.clear_faults()
+    mailing.replay(event.id)
+    assert len(post.letters()) == 1
+    assert parked(mailing) == {}
+
+
+def test_a_letter_of_unknown_fate_is_sent_again_under_its_own_name(mailing: Town, post: Mail) -> None:
+    """Cut after DATA: whether it went nobody knows, so it goes again with the same Message-ID and bytes, counted."""
+    post.add_fault({"kind": "cut", "times": 1})
+    mailing.done(mailing.deal(account=WRITTEN))
+    first, second = post.letters()
+    assert (first["answered"], second["answered"]) == (False, True)
+    assert first["message_id"] == second["message_id"]
+    assert post.raw(1) == post.raw(2)
+    assert [row.again for row in rows(mailing)] == [1]
+
+
+def test_the_contact_of_the_deal_gets_it_when_the_client_has_no_address(mailing: Town, post: Mail) -> None:
+    """The account's address first, then the deal's contact."""
+    _status, made = mailing.crm.act(
+        "ivanova", "POST", "Contact", {"lastName": "Ким", "emailAddress": "kim@romashka.example"}
+    )
+    deal = mailing.deal(account=CLIENT)
+    mailing.edit(deal, contactsIds=[made["id"]])
+    mailing.done(deal)
+    [letter] = post.letters()
+    assert letter["to"] == ["kim@romashka.example"]
+
+
+def test_without_an_address_the_manager_is_told_and_may_mend_it(mailing: Town, post: Mail) -> None:
+    """The invoice stands all the same; with the address written down, the replay sends it."""
+    deal = mailing.deal(account=CLIENT)
+    event = mailing.done(deal)
+    assert mailing.shown(deal)["cInvoiceNumber"]
+    assert any("нет адреса почты" in one for one in mailing.notes(deal))
+    mailing.edit(f"Account/{mailing.shown(deal)['accountId']}", emailAddress=MAILBOX)
+    mailing.replay(event.id)
+    assert [letter["to"] for letter in post.letters()] == [[MAILBOX]]
+
+
+def test_the_crm_sends_the_letter_itself(place: Town, tmp_path: Path, post: Mail) -> None:
+    """via = "crm": the deal's letter goes through the group account; a failure leaves a draft, which is sent later."""
+    place.reset(tmp_path, {"mail": {"via": "crm", "sender": "crm@company.example"}})
+    account = {"name": "CRM", "emailAddress": "crm@company.example", "status": "Active", "useSmtp": True}
+    account |= {"smtpIsShared": True, "smtpHost": "127.0.0.1", "smtpPort": post.port}
+    status, told = place.crm.act("admin", "POST", "InboundEmail", account)
+    assert status == 200, told
+    post.add_fault({"kind": "reply", "at": "data", "code": 451, "times": 1})
+    deal = place.deal(account=WRITTEN)
+    place.done(deal)
+    [letter] = post.letters()
+    [kept] = place.crm.state({"entity": "Email"})
+    assert (kept["status"], kept["parentId"]) == ("Sent", deal)
+    assert letter["attachments"][0]["name"] == "Счет № 1 от 24.11.2026.pdf"
+    assert parked(place) == {}
+
+
+def test_an_answer_lost_while_the_crm_sends_is_looked_up(place: Town, tmp_path: Path, post: Mail) -> None:
+    """The letter went, the answer did not come: its state says "Sent", and it is not sent again."""
+    place.reset(tmp_path, {"mail": {"via": "crm", "sender": "crm@company.example"}})
+    account = {"name": "CRM", "emailAddress": "crm@company.example", "status": "Active", "useSmtp": True}
+    place.crm.act(
+        "admin",
+        "POST",
+        "InboundEmail",
+        {**account, "smtpIsShared": True, "smtpHost": "127.0.0.1", "smtpPort": post.port},
+    )
+    for method, path in (("POST", "Email$"), ("PUT", "Email/")):
+        place.fault(place.crm_app, "lost_answer", method=method, path=path, times=1)
+    place.done(place.deal(account=WRITTEN))
+    assert len(post.letters()) == 1
+    assert len(place.crm.state({"entity": "Email"})) == 1
+
+
+def test_the_copy_goes_into_the_deals_file_field_where_there_is_one(place: Town, tmp_path: Path, post: Mail) -> None:
+    """[crm.espo.fields] invoice_file: the field holds it, the stream stays as it was."""
+    place.reset(tmp_path, table(post) | {"crm": {"espo": {"fields": {"invoice_file": "cInvoiceFile"}}}})
+    place.crm.meta.add_field("Opportunity", "invoiceFile", {"type": "file"})
+    deal = place.deal(account=WRITTEN)
+    place.done(deal)
+    _status, shown = place.crm.act("ivanova", "GET", f"Opportunity/{deal}")
+    assert shown["cInvoiceFileName"] == "Счет № 1 от 24.11.2026.pdf"
+    assert len(place.notes(deal)) == 1
+
+
+def test_a_print_form_of_1c_is_taken_where_one_is_configured(place: Town, tmp_path: Path, post: Mail) -> None:
+    """[onec.NAME] print_url: what the HTTP service answers is what the client gets; a page instead is told."""
+    asked: list[tuple[str, bool]] = []
+    answers = [(b"<html>404</html>", "text/html"), (b"%PDF-1.7 made by 1C", "application/pdf")]
+
+    def service(environ: dict[str, Any], start: Any) -> list[bytes]:
+        asked.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "").startswith("Basic ")))
+        body, kind = answers[min(len(asked), len(answers)) - 1]
+        start("200 OK", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]
+
+    with serving(service) as address:
+        url = f"{address}/bp/hs/print/invoice/{{ref_key}}"
+        place.reset(tmp_path, table(post) | {"onec": {"main": {"print_url": url}}})
+        deal = place.deal(account=WRITTEN)
+        place.done(deal)
+    assert asked == [(f"/bp/hs/print/invoice/{place.invoice(deal)['Ref_Key']}", True)] * 2
+    [letter] = post.letters()
+    assert letter["attachments"][0]["sha256"] == hashlib.sha256(answers[1][0]).hexdigest()
+    assert letter["subject"].startswith("Счет № 1 от 24.11.2026 на 122,00 руб.")
+
+
+def test_notices_by_mail_wait_for_the_morning_and_come_once(place: Town, tmp_path: Path, post: Mail) -> None:
+    """Quiet hours: the stream is written at once, the mailbox at eight; the same cause tells nothing again."""
+    notices = {"notices": {"channels": ["crm", "mail"], "quiet": "21:00-08:00"}}
+    place.reset(tmp_path, table(post) | notices, start=NIGHT)
+    [role] = [one for one in place.crm.store.rows("Role") if one["name"] == "1C Integration"]
+    role["data"] = {**role["data"], "User": {"read": "all"}}  # by default a CRM's role shows no users
+    deal = place.deal(account=CLIENT)
+    event = place.done(deal)
+    place.replay(event.id)
+    manager = [letter for letter in post.letters() if letter["to"] == ["ivanova@crm.example"]]
+    assert len(manager) == 1
+    assert "нет адреса почты" in manager[0]["text"]
+    assert place.now().hour == 5  # 08:00 in Moscow
+    assert len([one for one in place.notes(deal) if "нет адреса почты" in one]) == 1
