@@ -16,15 +16,16 @@ import redis
 from integration import cache
 from integration.bell import bell
 from integration.cache import Circuits
+from integration.errors import Misconfigured
 from integration.mail import mailer_of
 from integration.paper import Press, look_of
 from integration.retry import POLICIES, Policy
 from integration.services import Services
-from integration.settings import Secret, Settings
+from integration.settings import Secret, Settings, Source
 from integration.store.engine import connect
 from integration.store.unit import SqlStore, Wake
 from integration.transport import Gate, NoGate, System
-from mappers.dialect import AccountingDialect, CrmDialect
+from mappers.dialect import AccountingDialect, CrmDialect, RequisitesDialect
 
 Clock = Callable[[], datetime]
 
@@ -172,6 +173,28 @@ def _base(settings: Settings, name: str, gate: Gate, store: SqlStore) -> System[
         max_sessions=table.max_sessions,
         slot_wait=settings.delivery.slot_wait,
     )
+
+
+def registries(settings: Settings, gate: Gate) -> dict[str, System[RequisitesDialect]]:
+    """The sources of requisites that may be asked, in configured order. Nothing leaves the perimeter unnamed: a source
+    has a table [requisites.NAME], or its host stands in [security] egress. Raises Misconfigured for a table that its
+    dialect does not take."""
+    made: dict[str, System[RequisitesDialect]] = {}
+    for name in settings.requisites.order:
+        table = settings.requisites.sources.get(name)
+        if name == "onec":
+            continue
+        kind = _plugin("crm1c.requisites", name)
+        if table is None and urlsplit(kind.home).hostname not in settings.security.egress:
+            continue
+        table = table or Source()
+        try:
+            dialect: RequisitesDialect = kind(plain(table))
+        except ValueError as error:
+            raise Misconfigured(f"[requisites.{name}] {error}") from error
+        timeouts = (table.connect_timeout, table.read_timeout)
+        made[name] = System(f"registry:{name}", dialect, table.base_url or kind.home, gate, timeouts=timeouts)
+    return made
 
 
 def _plugin(group: str, name: str) -> Any:

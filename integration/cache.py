@@ -143,6 +143,26 @@ def _keys(system: str) -> tuple[str, str, str]:
     return f"circuit:{system}", f"circuit:{system}:failures", f"circuit:{system}:probe"
 
 
+class RedisShelf:
+    """Answers of registries (services.Shelf); Redis out of reach means that nothing is kept."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def get(self, key: str) -> str | None:
+        try:
+            found: Any = self._redis.get(key)
+        except redis.RedisError:
+            return None
+        return None if found is None else str(found)
+
+    def put(self, key: str, value: str, seconds: float) -> None:
+        try:
+            self._redis.set(key, value, px=max(1, int(seconds * 1000)))
+        except redis.RedisError as error:
+            log.warning("Redis недоступен, ответ реестра не запомнен: %s", type(error).__name__)
+
+
 def connect(url: str) -> redis.Redis:
     """A client for redis://, rediss://, unix://, or `embedded://`: one that lives and dies with this process."""
     if url.startswith("embedded://"):

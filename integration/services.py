@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from integration.retry import Policy
 from integration.settings import Settings
-from integration.work import Arrival, Duty, Event, Letter, Link, Outcome, Owed, Printed, Wait
+from integration.work import Arrival, Clash, Duty, Event, Letter, Link, Outcome, Owed, Printed, Proposed, Wait
 from mappers.dialect import AccountingDialect, CrmDialect, RequisitesDialect, Talk
 from mappers.paper import Paper
 
@@ -87,6 +87,40 @@ class Papers(Protocol):
     def note(self, cause: str, channel: str) -> None: ...
 
 
+class Parties(Protocol):
+    """Conflicts, proposals, and the pages of the first day."""
+
+    def versions(self, base: str, kind: str) -> dict[str, str]: ...
+
+    def linked(self, crm: str, base: str, kind: str) -> list[tuple[str, str]]: ...
+
+    def clash(self, clash: Clash) -> None: ...
+
+    def clashes(self, link: Link) -> list[Clash]: ...
+
+    def clash_by_id(self, clash_id: str) -> Clash | None: ...
+
+    def take(self, clash_id: str, side: str) -> bool: ...
+
+    def end(self, clash_id: str) -> None: ...
+
+    def propose(self, found: Sequence[Proposed]) -> int: ...
+
+    def proposal(self, proposal_id: str) -> Proposed | None: ...
+
+    def judge(self, proposal_id: str, state: str) -> bool: ...
+
+    def refused(self) -> set[str]: ...
+
+    def keep_page(self, side: str, start: int, rows: int, body: str, *, last: bool) -> None: ...
+
+    def reading_at(self, side: str) -> tuple[int, bool]: ...
+
+    def bodies(self, side: str) -> Iterator[str]: ...
+
+    def forget_pages(self) -> None: ...
+
+
 class Unit(Protocol):
     """One transaction: everything in it stands after the `with` block, or nothing does."""
 
@@ -95,6 +129,9 @@ class Unit(Protocol):
 
     @property
     def papers(self) -> Papers: ...
+
+    @property
+    def parties(self) -> Parties: ...
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]: ...
 

@@ -103,13 +103,14 @@ class System(Generic[D_co]):
             raise from_fault(fault, self.name) from fault
 
     @contextmanager
-    def session(self, *, fresh: bool = False) -> Iterator[None]:
+    def session(self, *, fresh: bool = False, patience: float | None = None) -> Iterator[None]:
         """Hold one of the system's sessions while the block runs; `fresh`: begin a new one there. Raises Busy when
-        none gets free."""
+        none gets free within `patience` seconds (None: as configured)."""
         if self._slots is None or getattr(self._local, "inside", False):
             yield
             return
-        with self._slots(self._slot_names, self._slot_wait) as (note, leave):
+        wait = self._slot_wait if patience is None else patience
+        with self._slots(self._slot_names, wait) as (note, leave):
             self._open("" if fresh else note)
             try:
                 yield
@@ -200,7 +201,7 @@ class System(Generic[D_co]):
 
     def _who(self) -> str:
         kind, _, name = self.name.partition(":")
-        return {"onec": f"1С «{name}»", "crm": f"CRM «{name}»"}.get(kind, name)
+        return {"onec": f"1С «{name}»", "crm": f"CRM «{name}»", "registry": f"реестр «{name}»"}.get(kind, name)
 
     def _url(self, call: Call) -> str:
         path = quote(call.path, safe="/()'=,$:@!*~;")

@@ -159,6 +159,55 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Clash:
+    """A field of a client that both sides changed. `take`: whose value a person chose ("crm", "onec"), "" before;
+    `state`: "open", or "over"."""
+
+    id: str
+    crm: str
+    record_id: str
+    base: str
+    ref_key: str
+    field: str
+    agreed: str
+    crm_value: str
+    onec_value: str
+    reason: str
+    state: str = "open"
+    take: str = ""
+
+    @classmethod
+    def of(cls, link: Link, name: str, agreed: str, crm_value: str, onec_value: str, reason: str) -> Clash:
+        """The conflict of one field of one linked client: its id is its own for ever."""
+        clash_id = own_key("conflict", link.crm, link.record_id, link.base, name)
+        return cls(
+            clash_id, link.crm, link.record_id, link.base, link.ref_key, name, agreed, crm_value, onec_value, reason
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Two clients that seem to be one. `kind`: "link" (record of the CRM, `other` a Ref_Key of `base`), "double_crm"
+    (two records) or "double_onec" (two Ref_Keys). `title`: both, for the person who decides."""
+
+    kind: str
+    crm: str
+    record_id: str
+    base: str
+    other: str
+    score: float
+    reasons: tuple[str, ...]
+    title: str
+    state: str = "open"
+
+    @property
+    def id(self) -> str:
+        """The same pair, whichever way round, the same id."""
+        pair = (self.record_id, self.other) if self.kind == "link" else sorted((self.record_id, self.other))
+        return own_key("proposal", self.kind, self.crm, self.base, *pair)
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """The row cannot be claimed yet; come back in `seconds`."""
 

@@ -30,6 +30,8 @@ TASKS: dict[str, str] = {
     "invoice": "crm1c.invoice_into_1c",
     "show_deal": "crm1c.show_deal_in_crm",
     "tell_deal": "crm1c.tell_manager_in_crm",
+    "counterparty": "crm1c.sync_counterparty",
+    "save_requisites": "crm1c.save_requisites",
     "paper": "crm1c.print_invoice",
     "letter": "crm1c.mail_invoice",
     "attach": "crm1c.attach_invoice_in_crm",

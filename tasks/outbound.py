@@ -13,6 +13,8 @@ from tasks.calls import TASKS
 
 # Kind of duty → the queue it is carried out in.
 QUEUE = {
+    "counterparty": "onec",
+    "save_requisites": "onec",
     "invoice": "onec",
     "show_deal": "crm",
     "tell_deal": "crm",

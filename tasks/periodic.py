@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery
 from celery.schedules import crontab, schedule
 
+from integration.flows.changes import poll_accounts, pull_counterparties
 from integration.flows.origin import mark_start
 from integration.flows.poll import poll
 from integration.settings import Cron, Every, Settings
@@ -79,9 +80,14 @@ def _poll_all(process: Process) -> int:
     mark_start(services)
     for name in services.crms:
         try:
-            found += poll(services, name)
+            found += poll(services, name) + poll_accounts(services, name)
         except Exception as error:  # one CRM never stops the others
             log.warning("poll of %s failed: %s", name, error, exc_info=not hasattr(error, "reason"))
+    for name in services.bases:
+        try:
+            found += pull_counterparties(services, name)
+        except Exception as error:  # nor does one base
+            log.warning("poll of 1C %s failed: %s", name, error, exc_info=not hasattr(error, "reason"))
     return found
 
 

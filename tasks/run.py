@@ -22,9 +22,12 @@ from waitress.server import create_server
 from integration.bootstrap import World
 from integration.errors import Misconfigured
 from integration.flows.origin import mark_start
+from integration.flows.requisites import Answer, requisites
 from integration.http.app import create_app
-from integration.http.parts import Parts
+from integration.http.parts import Parts, Sender
+from integration.http.requisites import RequisitesRoutes
 from integration.settings import Settings
+from mappers.onec.hook import OnecHook
 from tasks import inbound, outbound, periodic
 from tasks.app import QUEUES, create, unsafe
 from tasks.base import Process
@@ -59,7 +62,7 @@ def web_app(process: Process) -> Flask:
     parts = Parts(
         settings=world.settings,
         store=world.store,
-        senders=world.dialects,
+        senders={**world.dialects, **_onec_hook(world.settings)},
         probes={
             "broker": lambda: not process.caller.away and reachable(process.app),
             "redis": lambda: bool(world.redis.ping()),
@@ -67,7 +70,16 @@ def web_app(process: Process) -> Flask:
         },
         now=world.services.now,
     )
-    return create_app(parts)
+    def ask(inn: str, kpp: str, crm: str | None, wait: float) -> Answer:
+        return requisites(world.services, inn, kpp, crm=crm, patience=wait)
+
+    return create_app(parts, RequisitesRoutes(parts, ask).routes())
+
+
+def _onec_hook(settings: Settings) -> dict[str, Sender]:
+    """The door of /webhooks/onec, where a base has a secret for it."""
+    secrets = {name: [one.reveal() for one in base.webhook_secret] for name, base in settings.onec.items()}
+    return {"onec": OnecHook(secrets)} if any(secrets.values()) else {}
 
 
 def _canaries_sing(world: World) -> bool:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from integration.errors import Misconfigured, Rejected
+from integration.flows.sync import KIND, sync_duty
 from integration.services import Services
 from integration.work import Event, Outcome, Owed
 
 BUTTON = "invoice.requested"  # a person pressed the button: POST /api/deals/NAME/ID/invoice
 POLLED = "polled"  # our own poll found the record changed, no notice came
+ONEC = "onec"  # the source of what 1C itself tells: POST /webhooks/onec, the exchange plan, the poll
+COUNTERPARTIES = "Catalog_Контрагенты"
 
 
 def accept(services: Services, event: Event) -> Outcome:
     """The routing table, applied to one event. Raises Rejected for what nothing here knows."""
     entity, action = event.entity, event.event
+    if event.source == ONEC:
+        return _from_onec(services, event)
     if event.source not in services.crms:
         raise Misconfigured(f"CRM «{event.source}» больше нет в настройках: верните таблицу [crm.{event.source}].")
     if not entity:
@@ -60,8 +65,28 @@ def _system(services: Services) -> str:
     return f"onec:{names[0]}" if len(names) == 1 else "onec"
 
 
-def _account(_services: Services, _event: Event, _action: str) -> Outcome:
-    return Outcome("skipped", "Карточка клиента будет прочитана вместе со сделкой")
+def _account(services: Services, event: Event, action: str) -> Outcome:
+    if action == "delete":
+        return Outcome("skipped", "Клиент удалён в CRM")
+    key = f"{event.source}:account:{event.record_id}"
+    payload = {"crm": event.source, "account": event.record_id, "side": "crm"}
+    owed = Owed("counterparty", _system(services), key, payload, merge=f"counterparty:{key}:crm")
+    return Outcome("done", owes=(owed,))
+
+
+def _from_onec(services: Services, event: Event) -> Outcome:
+    """A change in 1C; `webhook_id` says in which base. Each CRM's account that is linked to it is a duty of its own."""
+    base, ref_key = event.webhook_id, event.record_id
+    if base not in services.bases:
+        raise Misconfigured(f"Базы 1С «{base}» больше нет в настройках: верните таблицу [onec.{base}].")
+    if event.entity != COUNTERPARTIES:
+        return Outcome("skipped", f"Изменения {event.entity} читаются по расписанию")
+    with services.store.unit("look for links") as unit:
+        links = unit.links.by_ref(base, KIND, ref_key)
+    if links:
+        return Outcome("done", owes=tuple(sync_duty(services, link, "onec") for link in links))
+    key, payload = f"{base}:counterparty:{ref_key}", {"base": base, "ref": ref_key}
+    return Outcome("done", owes=(Owed(KIND, f"onec:{base}", key, payload, merge=f"{KIND}:{key}"),))
 
 
 _ROUTES: dict[str, Callable[[Services, Event, str], Outcome]] = {"deal": _deal, "account": _account}

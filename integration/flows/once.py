@@ -23,22 +23,31 @@ def create_once(
     may show it late: until the doubt is old enough it is only searched for (raises Doubt). A create that loses its
     answer now leaves a doubt, and raises Ambiguous marked with `about`.
     """
-    with services.store.lock(f"{about}:{own_key(about, *key)}"):
+    with services.store.lock(lock_name(about, key)):
         found = find()
-        if found is not None:
-            return found
-        since = doubted(services, about, key)
-        if since is not None:
-            patience = services.settings.delivery.doubt
-            age = (services.now() - since).total_seconds()
-            if age < patience:
-                raise Doubt(retry_after=max(1.0, min(patience / 9, patience - age)))
-        try:
-            return create()
-        except Ambiguous as error:
-            services.store.set_watermark(_mark(about, key), services.now().isoformat())
-            error.about = about
-            raise
+        return found if found is not None else create_unfound(services, about, key, create)
+
+
+def lock_name(about: str, key: tuple[str, ...]) -> str:
+    """The lock under which an object is looked for and created."""
+    return f"{about}:{own_key(about, *key)}"
+
+
+def create_unfound(services: Services, about: str, key: tuple[str, ...], create: Callable[[], T]) -> T:
+    """What `create` makes of an object that was just looked for under its lock, and not found. Raises as
+    `create_once`."""
+    since = doubted(services, about, key)
+    if since is not None:
+        patience = services.settings.delivery.doubt
+        age = (services.now() - since).total_seconds()
+        if age < patience:
+            raise Doubt(retry_after=max(1.0, min(patience / 9, patience - age)))
+    try:
+        return create()
+    except Ambiguous as error:
+        services.store.set_watermark(_mark(about, key), services.now().isoformat())
+        error.about = about
+        raise
 
 
 def doubted(services: Services, about: str, key: tuple[str, ...]) -> datetime | None:

@@ -11,6 +11,8 @@ from integration.flows.deal import invoice_link, show_deal, tell_deal
 from integration.flows.invoice import invoice
 from integration.flows.letter import attach, letter, paper, unsent
 from integration.flows.notice import notice, owed_notice
+from integration.flows.requisites import save_requisites
+from integration.flows.sync import counterparty
 from integration.log import correlated
 from integration.retry import POLICIES, Again, decide
 from integration.services import Services
@@ -37,6 +39,8 @@ Flow = Callable[[Services, Duty], Outcome]
 
 # What can be owed. A new kind of duty is one line here.
 FLOWS: Mapping[str, Flow] = {
+    "counterparty": counterparty,
+    "save_requisites": save_requisites,
     "invoice": invoice,
     "show_deal": show_deal,
     "tell_deal": tell_deal,

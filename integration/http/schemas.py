@@ -129,6 +129,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "allocations": listed(_ANYTHING),
         }
     ),
+    "Requisites": record(
+        {
+            **dict.fromkeys(("inn", "kpp", "ogrn", "name", "full_name", "address"), TEXT),
+            "status": {
+                "type": "string",
+                "enum": ["active", "liquidating", "liquidated", "bankrupt", "reorganizing", "unknown"],
+            },
+            "source": {"type": "string", "description": "Кто ответил: onec, egrul, dadata, spark"},
+            "choices": listed(_ANYTHING),
+        },
+        text="choices не пуст: несколько филиалов или ликвидация, выбирает человек (параметр kpp)",
+    ),
     "Event": record(_EVENT),
     "Events": record(
         {

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -204,6 +206,59 @@ notices = Table(
     Column("cause", String(200), primary_key=True),
     Column("channel", String(16), primary_key=True),
     Column("told_at", Moment, nullable=False),
+)
+
+# Fields of a client that both sides changed: one row a field, untouched on both sides until a person decides (`take`).
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("crm", String(64), nullable=False),
+    Column("record_id", String(64), nullable=False),
+    Column("base", String(64), nullable=False),
+    Column("ref_key", String(40), nullable=False),
+    Column("field", String(32), nullable=False),
+    Column("agreed", Text, nullable=False),
+    Column("crm_value", Text, nullable=False),
+    Column("onec_value", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("take", String(8), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+Index("ix_conflicts_record", conflicts.c.record_id, conflicts.c.crm)
+Index("ix_conflicts_state_created", conflicts.c.state, conflicts.c.created_at)
+
+# Clients that seem to be one; what a person refused stays, so that he is not asked again.
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("crm", String(64), nullable=False),
+    Column("record_id", String(64), nullable=False),
+    Column("base", String(64), nullable=False),
+    Column("other", String(64), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+Index("ix_proposals_state_score", proposals.c.state, proposals.c.score)
+
+# Both sides as they are read on the first day: an interrupted reading goes on where it was.
+pages = Table(
+    "pages",
+    metadata,
+    Column("side", String(140), primary_key=True),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("row_count", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("last", Boolean, nullable=False),
+    Column("read_at", Moment, nullable=False),
 )
 
 # Named leases: record locks and the few sessions of a 1C base. A dead holder's lease runs out by itself.

@@ -20,6 +20,7 @@ from integration.store.engine import READ, reaching
 from integration.store.leases import Keeper
 from integration.store.links import SqlLinks
 from integration.store.papers import SqlPapers
+from integration.store.parties import SqlParties
 from integration.store.schema import inbox, outbox
 from integration.store.sweep import Call
 from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
@@ -64,6 +65,10 @@ class SqlUnit:
     @property
     def papers(self) -> SqlPapers:
         return SqlPapers(self.conn, self.now)
+
+    @property
+    def parties(self) -> SqlParties:
+        return SqlParties(self.conn, self.now)
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]:
         """Write duties down in this transaction; their workers are woken when it stands."""

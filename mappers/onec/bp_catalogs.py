@@ -14,11 +14,11 @@ from mappers.onec.bp_base import (
     CURRENCY,
     ITEM,
     ORGANISATION,
-    Base30,
     currency_code,
     live,
     marker,
 )
+from mappers.onec.bp_parties import Parties
 from mappers.onec.odata import creating, getting, is_ref, listing, quoted, read_entity, read_rows, text_of, write
 from mappers.onec.readback import verify
 from mappers.wire import clean
@@ -28,7 +28,7 @@ _CODE = re.compile(r"(?=.*\d)[0-9A-Za-zА-Яа-яЁё-]{1,11}")
 _ROUBLE = CURRENCIES["RUB"][0]
 
 
-class Catalogs(Base30):
+class Catalogs(Parties):
     """Talks about catalogs. All of them raise Fault as `refusals` says."""
 
     def organisation(self) -> Talk[Found | None]:
@@ -60,8 +60,9 @@ class Catalogs(Base30):
             if live(row) and text_of(row, "ИНН") == inn and kpp in (None, text_of(row, "КПП"))
         ]
 
-    def create_counterparty(self, party: Party, key: str) -> Talk[Found]:
-        """Write a counterparty, then compare what 1C stored. Contact data stay in the CRM."""
+    def create_counterparty(self, party: Party, key: str, *, reread: bool = True) -> Talk[Found]:
+        """Write a counterparty, then compare what 1C stored. Contact data stay in the CRM. Without `reread` the object
+        that 1C answers the create with is compared, if it is whole: one call less while a person waits."""
         name = clean(party.name or party.full_name)
         body: dict[str, Any] = self.defaults(COUNTERPARTY) | {
             "Description": self.model.fitting(COUNTERPARTY, "Description", name, _DESCRIPTION),
@@ -74,7 +75,7 @@ class Catalogs(Base30):
         }
         if self.model.has(COUNTERPARTY, "РегистрационныйНомер"):
             body["РегистрационныйНомер"] = party.ogrn
-        stored = yield from self._create(COUNTERPARTY, "контрагент", body, key)
+        stored = yield from self._create(COUNTERPARTY, "контрагент", body, key, reread=reread)
         return _found(stored, text_of(stored, "КПП"))
 
     def contracts(self, counterparty: str, organisation: str, currency: str) -> Talk[list[Found]]:
@@ -157,12 +158,16 @@ class Catalogs(Base30):
         """Cut the same way for the search and for the creation: else every long name would be created again."""
         return self.model.fitting(ITEM, "Description", name, _DESCRIPTION)
 
-    def _create(self, set_name: str, what: str, body: dict[str, Any], key: str) -> Talk[dict[str, Any]]:
+    def _create(
+        self, set_name: str, what: str, body: dict[str, Any], key: str, *, reread: bool = True
+    ) -> Talk[dict[str, Any]]:
         """POST, then a read-back compared with what was sent."""
         if key and self.model.has(set_name, "Комментарий"):
             body["Комментарий"] = f"Создано crm1c по данным CRM {marker(key)}"
         made = yield from write(creating(f"запись: {what}", set_name, body))
-        stored = yield from read_entity(getting(f"чтение записанного: {what}", set_name, made["Ref_Key"]))
+        stored: dict[str, Any] | None = made
+        if reread or not body.keys() <= made.keys():
+            stored = yield from read_entity(getting(f"чтение записанного: {what}", set_name, made["Ref_Key"]))
         if stored is None:
             raise Fault(
                 "ambiguous",

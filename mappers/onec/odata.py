@@ -105,11 +105,19 @@ def number_of(entity: Mapping[str, Any], field: str) -> Decimal:
 
 
 def listing(
-    step: str, set_name: str, filter_: str = "", *, top: int | None = None, skip: int = 0, order: str = ""
+    step: str,
+    set_name: str,
+    filter_: str = "",
+    *,
+    top: int | None = None,
+    skip: int = 0,
+    order: str = "",
+    select: str = "",
 ) -> Call:
     """GET of a set. Paging needs an order by the full key: ties lose rows (trap 2)."""
     query = [_JSON]
-    for name, value in (("$filter", filter_), ("$orderby", order), ("$top", top), ("$skip", skip)):
+    options = (("$filter", filter_), ("$select", select), ("$orderby", order), ("$top", top), ("$skip", skip))
+    for name, value in options:
         if value not in ("", None, 0):
             query.append((name, str(value)))
     return Call(step, "GET", set_name, tuple(query), headers=_ACCEPT, repeatable=True)

@@ -41,6 +41,7 @@ class Town(Neighbours):
     def __init__(self) -> None:
         super().__init__()
         self.world: World
+        self.secrets: dict[str, str] = {}
 
     # -- beginning -------------------------------------------------------------------------------------------------
 
@@ -65,7 +66,7 @@ class Town(Neighbours):
             "crm": {"espo": {"kind": "espocrm", "base_url": self.crm_url, "api_key": "env:KEY"}},
         }
         told["onec"]["main"] |= {"password": "env:PASSWORD", "organisation": ORGANISATION}
-        settings = read(_laid_over(told, tables), {"KEY": API_KEY, "PASSWORD": PASSWORD})
+        settings = read(_laid_over(told, tables), {"KEY": API_KEY, "PASSWORD": PASSWORD, **self.secrets})
         self.world = build(settings, self.wake, now=self.now, luck=lambda: 0.5)
 
     def close(self) -> None:

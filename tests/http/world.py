@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from integration.flows.requisites import Answer, Unasked
 from integration.http.app import create_app
 from integration.http.parts import Parts
+from integration.http.requisites import RequisitesRoutes
 from integration.settings import Broker, Crm, Database, Onec, Redis, Secret, Security, Settings, Web
 from integration.store import keys
 from integration.store.engine import connect
@@ -127,12 +130,21 @@ def make(path: Path, url: str = "", **web: Any) -> World:
     )
     with engine.begin() as conn:
         keys.keep_webhooks(conn, NAME, [(HOOK, "Opportunity.update", HOOK_SECRET)], START)
-    return World(path, told, store, parts, create_app(parts).test_client(), clock, woken)
+    return World(path, told, store, parts, served(parts).test_client(), clock, woken)
+
+
+def served(parts: Parts) -> Flask:
+    """The application as a process makes it, with sources of requisites that nobody can ask."""
+
+    def nobody(*_: Any) -> Answer:
+        raise Unasked
+
+    return create_app(parts, RequisitesRoutes(parts, nobody).routes())
 
 
 def rebuilt(world: World, **parts: Any) -> FlaskClient:
     """A client over the same world with some parts replaced."""
-    return create_app(replace(world.parts, **parts)).test_client()
+    return served(replace(world.parts, **parts)).test_client()
 
 
 def signature(body: bytes, secret: str = SECRET, hook: str = "foreignhook") -> str:

@@ -69,6 +69,7 @@ def party(options: Options, raw: Mapping[str, Any]) -> Party:
         id=str(raw.get("id") or ""),
         ref_key=text(named(options, raw, "ref_key")),
         version=version(raw),
+        modified_at=_take(_TIME, raw.get("modifiedAt"), None),
     )
 
 

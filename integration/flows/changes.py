@@ -1,0 +1,104 @@
+"""What changed in clients and was told by nobody: read by the exchange plan where 1C has one, else by versions;
+and the CRM's accounts by their time of change."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from integration.errors import Busy
+from integration.flows.accept import COUNTERPARTIES, ONEC, POLLED
+from integration.flows.origin import STARTED
+from integration.flows.sync import KIND
+from integration.services import Base, Services
+from integration.work import Arrival, new_id
+from mappers.canonical import Party
+
+PAGE = 1000  # (Ref_Key, DataVersion) pairs of one page
+
+
+def pull_counterparties(services: Services, base_name: str) -> int:
+    """Every changed counterparty of a base becomes an event; returns how many. A second reader at the same time finds
+    the first at work and leaves: an exchange plan's node bears no two."""
+    base = services.bases[base_name]
+    try:
+        with services.store.lock(f"changes:{base_name}", patience=0.1):
+            if services.settings.onec[base_name].exchange_plan:
+                return _by_plan(services, base, base_name)
+            return _by_versions(services, base, base_name)
+    except Busy:
+        return 0
+
+
+def _by_plan(services: Services, base: Base, name: str) -> int:
+    """One packet: committed here first, then acknowledged. A receipt that is lost brings the packet again, with what
+    came in between; so these events carry no id of their own: what is still due merges, the rest is read again."""
+    with base.session():
+        changes = base.ask(base.say.select_changes())
+        told = [ref for table, ref, _erased in changes.refs if table == COUNTERPARTIES]
+        arrivals = [Arrival(ONEC, COUNTERPARTIES, "exchange", ref, b"{}", webhook_id=name) for ref in told]
+        found = _received(services, arrivals)
+        if changes.refs:
+            base.ask(base.say.acknowledge(changes))
+    return found
+
+
+def _by_versions(services: Services, base: Base, name: str) -> int:
+    """1C keeps no time of change: its versions are compared with those that we left, for what is linked."""
+    with services.store.unit("known versions") as unit:
+        known = unit.parties.versions(name, KIND)
+    if not known:
+        return 0
+    found, skip, more = 0, 0, True
+    while more:
+        with base.session():
+            page = base.ask(base.say.versions(skip, PAGE))
+        news = [(ref, version) for ref, version in page if ref in known and known[ref] != version]
+        arrivals = [
+            Arrival(ONEC, COUNTERPARTIES, POLLED, ref, b"{}", f"{name}:{ref}:{version}", webhook_id=name)
+            for ref, version in news
+        ]
+        found += _received(services, arrivals)
+        skip, more = skip + len(page), len(page) == PAGE
+    return found
+
+
+def poll_accounts(services: Services, crm_name: str) -> int:
+    """Accounts changed since the last look, minus an overlap: a webhook may have been lost. The first look begins at
+    the first start, so that older clients are left to the first day (crm1c links build)."""
+    crm, table = services.crms[crm_name], services.settings.crm[crm_name]
+    mark = f"poll-accounts:{crm_name}"
+    kept = services.store.watermark(mark) or services.store.watermark(STARTED)
+    mark_at = datetime.fromisoformat(kept) if kept else services.now()
+    since = mark_at - timedelta(seconds=table.poll_overlap)
+    found, offset, more = 0, 0, True
+    while more:
+        accounts, more = crm.ask(crm.say.changed_accounts(since, offset))
+        news = [one for one in accounts if _is_news(services, crm_name, one)]
+        found += _received(services, [_arrival(crm_name, one) for one in news])
+        latest = max((one.modified_at for one in accounts if one.modified_at), default=since)
+        # As in `poll`: a client that is edited between two pages must not let another slip through.
+        offset = offset + len(accounts) if latest <= since else 0
+        since = max(since, latest)
+        if latest > mark_at:
+            services.store.set_watermark(mark, latest.isoformat())
+            mark_at = latest
+        more = more and bool(accounts)
+    return found
+
+
+def _is_news(services: Services, crm: str, account: Party) -> bool:
+    with services.store.unit("look for links") as unit:
+        links = [link for link in unit.links.of_record(crm, "account", account.id) if link.kind == KIND]
+    return any(link.crm_version != account.version for link in links) if links else bool(account.inn)
+
+
+def _arrival(crm: str, account: Party) -> Arrival:
+    version = account.version or account.modified_at
+    return Arrival(crm, "account", POLLED, account.id, b"{}", f"poll-account:{account.id}:{version}")
+
+
+def _received(services: Services, arrivals: list[Arrival]) -> int:
+    if not arrivals:
+        return 0
+    due, _parked = services.store.receive(arrivals, b"", {}, new_id())
+    return len(due)

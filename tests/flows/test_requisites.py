@@ -1,0 +1,330 @@
+"""Requisites by ИНН: the order of sources, what is saved where, what is only a choice, who is asked when one fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.errors import Busy, Rejected
+from integration.flows.requisites import Answer, Unasked, requisites
+from sandbox.onec.companies import valid_inn
+from sandbox.registry import TOKEN, Registry
+from sandbox.registry.companies import ogrn
+from sandbox.serve import serving
+from tests.flows.neighbours import COUNTERPARTIES
+from tests.flows.town import Town, built
+
+COMPANY = {"inn": "7800000027", "kpp": "780001001"}  # in the registry alone, one row
+BRANCHED, DEAD, PERSON = "7700000016", "6600000042", "500000000100"
+NOBODY = "7707083893"  # valid; our own company, a counterparty nowhere
+
+
+class Place:
+    """A town with a registry beside it."""
+
+    def __init__(self, town: Town, registry: Registry, url: str) -> None:
+        self.town, self.registry, self.app, self.url = town, registry, registry.wsgi(), url
+
+    def tables(self, **requisites_: Any) -> dict[str, Any]:
+        party = f"{self.url}/suggestions/api/4_1/rs"
+        sources = {"egrul": {"base_url": self.url}, "dadata": {"base_url": party, "token": "env:TOKEN"}}
+        return {"requisites": {"order": ["onec", "egrul", "dadata"], **sources, **requisites_}}
+
+    def ask(self, inn: str, kpp: str = "", **more: Any) -> Answer:
+        return requisites(self.town.world.services, inn, kpp, **more)
+
+    def counterparties(self, inn: str) -> list[dict[str, Any]]:
+        return [one for one in self.town.held(COUNTERPARTIES) if one["ИНН"] == inn]
+
+    def accounts(self, inn: str) -> list[dict[str, Any]]:
+        return [one for one in self.town.crm.state({"entity": "Account"}) if one.get("cInn") == inn]
+
+
+@pytest.fixture(scope="module")
+def towns() -> Iterator[tuple[Town, Registry, Any, str]]:
+    registry = Registry()
+    app = registry.wsgi()
+    with built() as town, serving(app) as url:
+        yield town, registry, app, url
+
+
+@pytest.fixture
+def place(towns: tuple[Town, Registry, Any, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    town, registry, app, url = towns
+    registry.reset()
+    app.faults.clear()
+    app.log.clear()
+    made = Place(town, registry, url)
+    made.app = app
+    town.secrets = {"TOKEN": TOKEN}
+    town.reset(tmp_path, made.tables())
+    return made
+
+
+def test_what_came_from_outside_is_saved_to_1c_and_to_the_crm(place: Place) -> None:
+    answer = place.ask(COMPANY["inn"])
+    assert answer.source == "egrul"
+    assert answer.told() == {
+        "inn": "7800000027", "kpp": "780001001", "ogrn": ogrn("102780000002"), "name": "АО «Полесье-Станкоимпорт»",
+        "full_name": "АКЦИОНЕРНОЕ ОБЩЕСТВО «ПОЛЕСЬЕ-СТАНКОИМПОРТ»",
+        "address": "190000, г Санкт-Петербург, наб Небывалая, д 2, литера А", "status": "active", "source": "egrul",
+        "choices": [],
+    }  # fmt: skip
+    [there] = place.counterparties(COMPANY["inn"])
+    [account] = place.accounts(COMPANY["inn"])
+    assert (there["КПП"], there["Description"]) == (COMPANY["kpp"], "АО «Полесье-Станкоимпорт»")
+    assert (account["cKpp"], account["c1cRefKey"]) == (COMPANY["kpp"], there["Ref_Key"])
+    [link] = links(place, account["id"])
+    assert link.ref_key == there["Ref_Key"]
+    assert link.agreed["said"]["kpp"][0] == "egrul"
+
+
+def links(place: Place, account: str) -> list[Any]:
+    with place.town.world.store.unit("test") as unit:
+        return unit.links.of_record("espo", "account", account)
+
+
+def test_1c_answers_first_and_nobody_else_is_asked(place: Place) -> None:
+    place.town.seed(COUNTERPARTIES, Description="Полесье", ИНН=COMPANY["inn"], КПП=COMPANY["kpp"])
+    answer = place.ask(COMPANY["inn"])
+    assert (answer.source, answer.row.name if answer.row else "") == ("onec", "Полесье")
+    assert place.app.log.since() == []
+    assert place.accounts(COMPANY["inn"]) == []
+
+
+@pytest.mark.parametrize(
+    ("inn", "rule"),
+    [
+        ("7800000028", "контрольная цифра"),
+        ("78000000", "нужно 10 или 12 цифр"),
+        ("780000002X", "только цифры"),
+        ("", "только цифры"),
+        ("77070838930000", "а их 14"),
+    ],
+)
+def test_an_invalid_inn_is_refused_before_anybody_is_asked(place: Place, inn: str, rule: str) -> None:
+    with pytest.raises(Rejected, match=rule):
+        place.ask(inn)
+    assert place.app.log.since() == []
+    assert place.town.asked(place.town.onec_app) == []
+
+
+def test_a_lost_leading_zero_is_put_back(place: Place) -> None:
+    whole = valid_inn("010500000")
+    company = {"ogrn": "1", "full": "ООО «НОЛЬ»", "short": "ООО «Ноль»", "address": "г Майкоп", "kpp": "010501001"}
+    place.registry.seed({"companies": [{"inn": whole, **company}]})
+    assert place.ask(whole.lstrip("0")).inn == whole
+    assert [one["КПП"] for one in place.counterparties(whole)] == ["010501001"]
+
+
+def test_branches_are_a_choice_and_nothing_is_saved(place: Place) -> None:
+    """ЕГРЮЛ has no rows for branches, so DaData is asked alone here."""
+    place.town.live(place.tables(order=["onec", "dadata"]))
+    answer = place.ask(BRANCHED)
+    assert answer.row is None
+    assert [one.row.kpp for one in answer.choices] == ["770001001", "540043001", ""]
+    assert "головная" in answer.choices[0].reason
+    assert place.counterparties(BRANCHED) == place.accounts(BRANCHED) == []
+    chosen = place.ask(BRANCHED, "540043001")
+    assert chosen.row is not None
+    assert chosen.row.is_branch
+    assert [one["КПП"] for one in place.counterparties(BRANCHED)] == ["540043001"]
+
+
+def test_a_company_that_ended_is_shown_and_not_saved(place: Place) -> None:
+    answer = place.ask(DEAD)
+    assert answer.row is None
+    assert "прекращена 15.12.2021" in answer.choices[0].reason
+    assert place.counterparties(DEAD) == []
+
+
+def test_the_live_row_of_an_inn_that_ended_once_is_taken(place: Place) -> None:
+    answer = place.ask("5400000036")
+    assert answer.row is not None
+    assert answer.row.status == "active"
+
+
+def test_a_sole_trader_has_no_kpp(place: Place) -> None:
+    answer = place.ask(PERSON)
+    assert answer.row is not None
+    assert (answer.row.name, answer.row.kpp) == ("ИП Ветров Илья Павлович", "")
+    [there] = place.counterparties(PERSON)
+    assert there["ЮридическоеФизическоеЛицо"] == "ФизическоеЛицо"
+    with pytest.raises(Rejected, match="не бывает КПП"):
+        place.ask(PERSON, "770001001")
+
+
+def test_not_found_anywhere(place: Place) -> None:
+    answer = place.ask(NOBODY)
+    assert not answer.found
+    assert answer.asked == ("onec", "egrul", "dadata")
+
+
+def test_a_source_that_is_down_is_skipped_and_that_is_told(place: Place) -> None:
+    place.town.fault(place.app, "status", path="^/$", status=503)
+    answer = place.ask(COMPANY["inn"])
+    assert answer.source == "dadata"
+    assert [name for name, _ in answer.skipped] == ["egrul"]
+
+
+def test_a_captcha_is_told_and_not_looped(place: Place) -> None:
+    place.registry.switches({"captcha": True})
+    answer = place.ask(COMPANY["inn"])
+    assert answer.source == "dadata"
+    assert "капч" in answer.skipped[0][1]
+    assert len([one for one in place.app.log.since() if one["path"] == "/"]) == 1
+
+
+def test_a_source_whose_circuit_is_open_is_not_asked(place: Place) -> None:
+    place.town.fault(place.app, "status", path="^/$", status=503)
+    for inn in ("7800000027", "5400000036", "500000000100", "6600000042", "7700000016"):
+        place.ask(inn)
+    asked = len([one for one in place.app.log.since() if one["path"] == "/"])
+    assert asked == 5
+    place.ask(NOBODY)
+    assert len([one for one in place.app.log.since() if one["path"] == "/"]) == asked
+
+
+def test_when_no_registry_answers_nothing_is_known(place: Place) -> None:
+    place.town.fault(place.app, "status", status=503)
+    with pytest.raises(Unasked, match="не у кого"):
+        place.ask(COMPANY["inn"])
+
+
+def test_an_answer_is_kept_for_a_day_and_a_no_for_ten_minutes(place: Place) -> None:
+    place.town.live(place.tables(order=["dadata"]))
+    place.ask(BRANCHED)
+    place.ask(NOBODY)
+    asked = len(place.app.log.since())
+    place.town.pass_time(3600)
+    place.ask(BRANCHED)
+    assert len(place.app.log.since()) == asked
+    assert ttl(place, f"requisites:dadata:{BRANCHED}") > 600
+    assert 0 < ttl(place, f"requisites:dadata:{NOBODY}") <= 600
+
+
+def ttl(place: Place, key: str) -> int:
+    return int(place.town.world.redis.ttl(key))  # type: ignore[arg-type]
+
+
+def test_1c_down_is_skipped_and_owed(place: Place) -> None:
+    """The person gets the answer; 1C gets the counterparty as soon as it is back, once."""
+    place.town.fault(place.town.onec_app, "status", status=503)
+    answer = place.ask(COMPANY["inn"])
+    assert (answer.source, answer.saved) == ("egrul", ("onec owed",))
+    place.town.onec_app.faults.clear()
+    place.town.work()
+    assert len(place.counterparties(COMPANY["inn"])) == len(place.accounts(COMPANY["inn"])) == 1
+
+
+def test_a_lost_answer_of_1c_makes_no_second_counterparty(place: Place) -> None:
+    place.town.fault(place.town.onec_app, "lost_answer", "POST", COUNTERPARTIES, times=1)
+    answer = place.ask(COMPANY["inn"])
+    assert answer.saved == ("onec owed",)
+    place.town.work()
+    assert len(place.counterparties(COMPANY["inn"])) == 1
+    assert len(place.accounts(COMPANY["inn"])) == 1
+
+
+def test_the_crm_down_is_owed(place: Place) -> None:
+    place.town.fault(place.town.crm_app, "status", status=503)
+    assert place.ask(COMPANY["inn"]).saved == ("crm owed",)
+    assert len(place.counterparties(COMPANY["inn"])) == 1
+    place.town.crm_app.faults.clear()
+    place.town.work()
+    assert len(place.accounts(COMPANY["inn"])) == 1
+
+
+def test_fifty_at_once_make_one(place: Place) -> None:
+    """50 presses for one new ИНН, each in a thread of its own."""
+    answers: list[Answer] = []
+    gate = threading.Barrier(50)
+
+    def press() -> None:
+        gate.wait()
+        answers.append(place.ask(COMPANY["inn"], patience=30))
+
+    threads = [threading.Thread(target=press) for _ in range(50)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(answers) == 50
+    assert {one.row.kpp for one in answers if one.row} == {COMPANY["kpp"]}
+    assert len(place.counterparties(COMPANY["inn"])) == 1
+    assert len(place.accounts(COMPANY["inn"])) == 1
+    assert len([one for one in place.app.log.since() if one["path"] == "/"]) == 1
+
+
+def test_no_session_is_told_and_never_one_over_the_limit(place: Place) -> None:
+    """Three sessions are taken: the fourth who asks is told so at once, or waits."""
+    services = place.town.world.services
+    base = services.bases["main"]
+    held, free = threading.Barrier(4), threading.Event()
+
+    def hold() -> None:
+        with base.session():
+            held.wait()
+            free.wait(20)
+
+    holders = [threading.Thread(target=hold) for _ in range(3)]
+    for one in holders:
+        one.start()
+    held.wait()
+    with pytest.raises(Busy, match="сеансы 1С заняты"):
+        place.ask(COMPANY["inn"], patience=0)
+    assert place.town.asked(place.town.onec_app) == []
+    free.set()
+    assert place.ask(COMPANY["inn"], patience=10).source == "egrul"
+    for one in holders:
+        one.join()
+
+
+# -- the CRM's webhook ----------------------------------------------------------------------------------------------
+
+
+def test_a_new_account_gets_its_requisites(place: Place) -> None:
+    account = new_account(place, name="Полесье", cInn=COMPANY["inn"])
+    place.town.tell(account, "create", "Account")
+    place.town.work()
+    [shown] = place.accounts(COMPANY["inn"])
+    [there] = place.counterparties(COMPANY["inn"])
+    assert (shown["id"], shown["cKpp"], shown["c1cRefKey"]) == (account, COMPANY["kpp"], there["Ref_Key"])
+
+
+def test_an_account_of_a_counterparty_in_1c_is_linked_and_filled(place: Place) -> None:
+    ref = place.town.seed(COUNTERPARTIES, Description="Полесье", ИНН=COMPANY["inn"], КПП=COMPANY["kpp"])
+    account = new_account(place, name="Полесье", cInn=COMPANY["inn"])
+    place.town.tell(account, "create", "Account")
+    place.town.work()
+    [shown] = place.accounts(COMPANY["inn"])
+    assert (shown["cKpp"], shown["c1cRefKey"]) == (COMPANY["kpp"], ref)
+    assert [link.ref_key for link in links(place, account)] == [ref]
+
+
+def test_a_wrong_inn_is_told_where_the_editor_sees_it(place: Place) -> None:
+    account = new_account(place, name="Ошибка", cInn="7800000028")
+    event = place.town.tell(account, "update", "Account")
+    place.town.work()
+    assert place.town.event(event).kind == "rejected"
+    assert any("контрольная цифра" in note for note in place.town.notes(account))
+    assert place.app.log.since() == []
+
+
+def test_a_choice_is_told_to_the_editor(place: Place) -> None:
+    account = new_account(place, name="Причал", cInn=DEAD)
+    place.town.tell(account, "update", "Account")
+    place.town.work()
+    [note] = place.town.notes(account)
+    assert "нужно выбрать" in note
+    assert links(place, account) == []
+
+
+def new_account(place: Place, **values: Any) -> str:
+    status, made = place.town.crm.act("ivanova", "POST", "Account", values)
+    assert status in (200, 201), made
+    return str(made["id"])
