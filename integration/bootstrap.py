@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ def build(
         bases={name: _base(settings, name, gate or circuits, store) for name in settings.onec},
         now=now,
         luck=luck,
+        registries=registries(settings, gate or circuits),
         **_papers(settings, gate or circuits),
+        shelf=cache.RedisShelf(client),
     )
     return World(settings, store, client, circuits, services, dialects)
 
@@ -197,6 +200,7 @@ def registries(settings: Settings, gate: Gate) -> dict[str, System[RequisitesDia
     return made
 
 
+@lru_cache
 def _plugin(group: str, name: str) -> Any:
     """A dialect's class by its entry point; settings made sure that it is installed."""
     (found,) = entry_points(group=group, name=name)

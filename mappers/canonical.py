@@ -54,7 +54,6 @@ class Party:
     ref_key: str = ""  # 1C's Ref_Key, where the CRM's record keeps one
     version: str = ""
     modified_at: datetime | None = field(default=None, compare=False)  # aware; 1C keeps none
-    modified_at: datetime | None = field(default=None, compare=False)  # aware; 1C keeps none
 
     @property
     def is_person(self) -> bool:

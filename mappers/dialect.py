@@ -215,36 +215,6 @@ class CrmDialect(Dialect, Protocol):
         """A note in the client's stream, unless the same text stands there already; True when written."""
         ...
 
-    @property
-    def party_fields(self) -> frozenset[str]:
-        """The fields of a Party that this CRM keeps, as configured."""
-        ...
-
-    def accounts_by(self, inn: str, kpp: str | None) -> Talk[list[Party]]:
-        """Clients by ИНН, and by КПП unless that is None."""
-        ...
-
-    def create_account(self, party: Party, key: str) -> Talk[Party]:
-        """Find by `key` in the reference field, else create. The caller holds the lock of this ИНН."""
-        ...
-
-    def update_account(self, account: Party, changes: Mapping[str, str]) -> Talk[Shown]:
-        """Bring fields (ours → value) to their values, compared before anything is written. Raises Fault conflict when
-        it was changed since `account` was read."""
-        ...
-
-    def changed_accounts(self, since: datetime, offset: int) -> Talk[tuple[list[Party], bool]]:
-        """As `changed_deals`, of clients."""
-        ...
-
-    def all_accounts(self, offset: int) -> Talk[tuple[list[Party], bool]]:
-        """Every client, one page from `offset`; and whether more follow."""
-        ...
-
-    def tell_account(self, account_id: str, text: str) -> Talk[bool]:
-        """A note in the client's stream, unless the same text stands there already; True when written."""
-        ...
-
     def changed_deals(self, since: datetime, offset: int) -> Talk[tuple[list[Deal], bool]]:
         """Deals modified at or after `since` (aware), oldest first, one page from `offset`; and whether more follow."""
         ...
@@ -395,15 +365,6 @@ class AccountingDialect(Dialect, Protocol):
         ...
 
     def check(self) -> Talk[list[Finding]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """A packet of an exchange plan: what changed for `node`, (set, Ref_Key, erased) each."""
-
-    node: str
-    number: int
-    refs: tuple[tuple[str, str, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,6 @@ class CrmFields:
     kpp: Name = "cKpp"
     ogrn: Name = ""
     full_name: Name = ""
-    ogrn: Name = ""
-    full_name: Name = ""
     ref_key: Name = "c1cRefKey"
     invoice_number: Name = "cInvoiceNumber"
     invoice_date: Name = "cInvoiceDate"
