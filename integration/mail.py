@@ -15,26 +15,19 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.header import Header
-from email.mime.application import MIMEApplication
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
-from email.policy import compat32
-from email.utils import format_datetime, formataddr, parseaddr
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import jinja2
 
 from integration.errors import Ambiguous, Crm1cError, Held, Misconfigured, Rejected, Transient
+from integration.rules.message import composed, first_address, sender_address, usable, wire
 from integration.settings import Mail as MailTable
 from integration.steps import boundary
 from integration.work import Letter
 
 SYSTEM = "mail"
-POLICY = compat32.clone(linesep="\r\n")
 TEMPLATES = Path(__file__).parent / "templates" / "letter"
-_ADDRESS = re.compile(r"[^@\s,;:<>()\"\[\]\\]+@[^@\s,;:<>()\"\[\]\\]+\.[^@\s,;:<>()\"\[\]\\]+")
 
 
 class Gate(Protocol):
@@ -94,16 +87,15 @@ class Mailer:
 
     def message_id(self, key: str) -> str:
         """The letter's own id for ever: of the invoice's key with its version, at the sender's domain."""
-        return f"<{key}@{_wire(self.sender).rpartition('@')[2]}>"
+        return f"<{key}@{wire(self.sender).rpartition('@')[2]}>"
 
     def address(self, text: str) -> str:
         """The first usable address of a field where people also write several, or a name; empty when there is none."""
-        found = _ADDRESS.search(text)
-        return found[0].strip(".") if found else ""
+        return first_address(text)
 
     def send(self, letter: Letter) -> None:
         """Hand the letter over. Raises as the module's docstring has it; Held while the circuit is open."""
-        to = _usable(letter.to)
+        to = usable(letter.to)
         raw = composed(letter, self.server.sender, self.server.reply_to)
         probe = self._gate.gate(SYSTEM)
         try:
@@ -122,7 +114,7 @@ class Mailer:
     def _deliver(self, raw: bytes, to: str) -> None:
         session = self._opened()
         try:
-            _told(session.mail(_wire(self.sender)), "отправителя")
+            _told(session.mail(wire(self.sender)), "отправителя")
             _told(session.rcpt(to), "получателя")
             _told(session.docmd("DATA"), "письма", good=354)
             boundary("letter: before")
@@ -187,65 +179,12 @@ def mailer_of(table: MailTable, gate: Gate, folder: Path) -> Mailer:
     return Mailer(server, Texts(table.language, folder / table.templates if table.templates else None), gate)
 
 
-def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
-    """The whole message as it goes over the wire; the same letter gives the same bytes.
-
-    Made with the classic headers: the newer ones lose a space where they fold a long Russian subject.
-    """
-    name, address = parseaddr(sender)
-    message = MIMEMultipart("mixed")
-    message["From"] = formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, _wire(address)))
-    message["To"] = _wire(letter.to)
-    message["Subject"] = Header(" ".join(letter.subject.split()), "utf-8", header_name="Subject").encode()
-    message["Date"] = format_datetime(letter.date)
-    message["Message-ID"] = letter.message_id
-    if reply_to:
-        message["Reply-To"] = _wire(reply_to)
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: holiday replies stay away
-    texts = MIMEMultipart("alternative")
-    texts.attach(MIMEText(letter.text, "plain", "utf-8"))
-    texts.attach(MIMEText(letter.html, "html", "utf-8"))
-    message.attach(texts)
-    for file_name, content in letter.files:
-        part = MIMEApplication(content, "pdf")
-        part.add_header("Content-Disposition", "attachment", filename=("utf-8", "", file_name))
-        message.attach(part)
-    mark = re.sub(r"[^0-9a-zA-Z]", "", letter.message_id)[:40]
-    for number, whole in enumerate((message, texts)):
-        whole.set_boundary(f"=_crm1c_{mark}_{number}")  # else a new one each time
-    return message.as_bytes(policy=POLICY)
-
-
-def sender_address(sender: str) -> str:
-    """The sender's bare address."""
-    return parseaddr(sender)[1]
-
-
-def _usable(address: str) -> str:
-    if not _ADDRESS.fullmatch(address):
-        raise Rejected(
-            f"«{address[:100]}» — не адрес почты. Исправьте его в карточке клиента и повторите.", system=SYSTEM
-        )
-    wire = _wire(address)
-    if not wire.isascii():
-        raise Rejected(f"Адрес «{address[:100]}» не отправить: слева от @ нужны латинские буквы.", system=SYSTEM)
-    return wire
-
-
-def _wire(address: str) -> str:
-    """The address with its domain as DNS has it: почта.рф → xn--….xn--p1ai."""
-    local, at, domain = address.rpartition("@")
-    with suppress(UnicodeError):
-        domain = domain.encode("idna").decode()
-    return f"{local}{at}{domain}"
-
-
 class _Session(smtplib.SMTP):
     """smtplib's session with a timeout of its own for the connection, and the sender's domain as our name."""
 
     def __init__(self, server: Server, context: ssl.SSLContext) -> None:
         self._server, self._context = server, context
-        name = _wire(sender_address(server.sender)).rpartition("@")[2]
+        name = wire(sender_address(server.sender)).rpartition("@")[2]
         super().__init__(server.host, server.port, name, server.read_timeout)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:

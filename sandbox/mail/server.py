@@ -114,11 +114,19 @@ class Mail:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._server is not None:
-            self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    async def _end(self) -> None:
+        """Take no more sessions, and end those that still go on."""
+        if self._server is not None:
+            self._server.close()
+        going = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
 
     async def _listen(self) -> asyncio.AbstractServer:
         def session() -> SMTP:
@@ -133,7 +141,7 @@ class Mail:
     ) -> AuthResult:
         given = data.password.decode("utf-8", "replace")
         session.user = data.login.decode("utf-8", "replace")  # type: ignore[attr-defined]
-        return AuthResult(success=self.password is None or given == self.password)
+        return AuthResult(success=self.password is None or given == self.password, handled=False)
 
     # -- faults -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,77 @@
+"""A letter as the wire carries it, and addresses as people and as DNS write them."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from email.header import Header
+from email.mime.application import MIMEApplication
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import format_datetime, formataddr, parseaddr
+
+from integration.errors import Rejected
+from integration.work import Letter
+
+POLICY = compat32.clone(linesep="\r\n")
+_ADDRESS = re.compile(r"[^@\s,;:<>()\"\[\]\\]+@[^@\s,;:<>()\"\[\]\\]+\.[^@\s,;:<>()\"\[\]\\]+")
+
+
+def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
+    """The whole message as it goes over the wire; the same letter gives the same bytes.
+
+    Made with the classic headers: the newer ones lose a space where they fold a long Russian subject.
+    """
+    name, address = parseaddr(sender)
+    message = MIMEMultipart("mixed")
+    message["From"] = formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, wire(address)))
+    message["To"] = wire(letter.to)
+    message["Subject"] = Header(
+        " ".join(letter.subject.split()), "utf-8", maxlinelen=75, header_name="Subject"
+    ).encode()
+    message["Date"] = format_datetime(letter.date)
+    message["Message-ID"] = letter.message_id
+    if reply_to:
+        message["Reply-To"] = wire(reply_to)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: holiday replies stay away
+    texts = MIMEMultipart("alternative")
+    texts.attach(MIMEText(letter.text, "plain", "utf-8"))
+    texts.attach(MIMEText(letter.html, "html", "utf-8"))
+    message.attach(texts)
+    for file_name, content in letter.files:
+        part = MIMEApplication(content, "pdf")
+        part.add_header("Content-Disposition", "attachment", filename=("utf-8", "", file_name))
+        message.attach(part)
+    mark = re.sub(r"[^0-9a-zA-Z]", "", letter.message_id)[:40]
+    for number, whole in enumerate((message, texts)):
+        whole.set_boundary(f"=_crm1c_{mark}_{number}")  # else a new one each time
+    return message.as_bytes(policy=POLICY)
+
+
+def first_address(text: str) -> str:
+    """The first usable address of a field where people also write several, or a name; empty when there is none."""
+    found = _ADDRESS.search(text)
+    return found[0].strip(".") if found else ""
+
+
+def sender_address(sender: str) -> str:
+    """The sender's bare address."""
+    return parseaddr(sender)[1]
+
+
+def usable(address: str) -> str:
+    if not _ADDRESS.fullmatch(address):
+        raise Rejected(f"«{address[:100]}» — не адрес почты. Исправьте его в карточке клиента и повторите.")
+    written = wire(address)
+    if not written.isascii():
+        raise Rejected(f"Адрес «{address[:100]}» не отправить: слева от @ нужны латинские буквы.")
+    return written
+
+
+def wire(address: str) -> str:
+    """The address with its domain as DNS has it: почта.рф → xn--….xn--p1ai."""
+    local, at, domain = address.rpartition("@")
+    with suppress(UnicodeError):
+        domain = domain.encode("idna").decode()
+    return f"{local}{at}{domain}"
