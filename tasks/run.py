@@ -70,6 +70,7 @@ def web_app(process: Process) -> Flask:
         },
         now=world.services.now,
     )
+
     def ask(inn: str, kpp: str, crm: str | None, wait: float) -> Answer:
         return requisites(world.services, inn, kpp, crm=crm, patience=wait)
 
@@ -118,6 +119,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "max_requests_jitter": 10_000,
             "accesslog": None,
             "logger_class": _OurLogging,
+            "worker_exit": lambda _server, _worker: self._process.caller.flush(),
             "control_socket_disable": True,  # newer gunicorns open one in the working directory
         }
         for name, value in options.items():
