@@ -14,7 +14,7 @@ from integration.rules.agreement import agreed_after, decide, plain
 from integration.rules.merge import Decision, Side
 from integration.rules.requisites import as_party
 from integration.services import Base, Services
-from integration.work import Clash, Duty, Link, Outcome, Owed, Proposed, own_key
+from integration.work import Clash, Duty, Event, Link, Outcome, Owed, Proposed, own_key
 from mappers.canonical import Party
 
 KIND = "counterparty"
@@ -47,6 +47,22 @@ def sync_duty(services: Services, link: Link, side: str, delay: float = 0) -> Ow
     key = f"{link.crm}:account:{link.record_id}"
     payload = {"crm": link.crm, "account": link.record_id, "side": side}
     return Owed(KIND, system, key, payload, merge=f"{KIND}:{key}:{side}", delay=delay)
+
+
+def resolve(services: Services, clash: Clash, take: Side) -> bool:
+    """A person's decision: the side whose value both shall bear. False when the conflict is over meanwhile."""
+    with services.store.unit("resolve conflict") as unit:
+        if not unit.parties.take(clash.id, take):
+            return False
+        link = unit.links.find(clash.crm, "account", clash.record_id, clash.base, KIND)
+        if link is not None:
+            unit.owe(sync_duty(services, link, ""), cause=by_hand(clash.record_id))
+    return True
+
+
+def by_hand(record_id: str) -> Event:
+    """The cause of what a person asked for at the command line."""
+    return Event("", "cli", "account", "decided", record_id, b"", trace="")
 
 
 def _together(outcomes: list[Outcome]) -> Outcome:
