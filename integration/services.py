@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -10,9 +10,12 @@ from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 
 from integration.retry import Policy
+from integration.rules.accounts import Account, Fact, Held, Kind, Question, Standing, Turn
+from integration.rules.positions import Entry, Pin
 from integration.settings import Settings
 from integration.work import Arrival, Clash, Duty, Event, Letter, Link, Outcome, Owed, Printed, Proposed, Wait
 from mappers.dialect import AccountingDialect, CrmDialect, RequisitesDialect, Talk
+from mappers.money import Rate
 from mappers.paper import Paper
 
 T = TypeVar("T")
@@ -121,6 +124,40 @@ class Parties(Protocol):
     def forget_pages(self) -> None: ...
 
 
+class Ledger(Protocol):
+    """Facts of money as last seen, and the append-only ledger (integration.rules.accounts says what they are)."""
+
+    def stamps(self, base: str, kind: Kind, refs: Collection[str]) -> dict[str, tuple[str, bool, bool]]: ...
+
+    def dated(self, base: str, kind: Kind, since: date) -> set[str]: ...
+
+    def facts(self, base: str, kind: Kind, refs: Collection[str]) -> list[Fact]: ...
+
+    def keep(self, base: str, seen: Sequence[Fact]) -> int: ...
+
+    def keep_rates(self, base: str, told: Collection[Rate]) -> int: ...
+
+    def touch_document(self, base: str, ref_key: str) -> int: ...
+
+    def touched(self, base: str, limit: int = 500) -> list[Account]: ...
+
+    def take(self, account: Account) -> bool: ...
+
+    def account_of(self, base: str, kind: Kind, ref_key: str) -> Account | None: ...
+
+    def held(self, account: Account) -> Held: ...
+
+    def enter(self, account: Account, moved: Sequence[Entry], cause: str) -> None: ...
+
+    def stand(self, account: Account, now: Sequence[Standing]) -> list[Turn]: ...
+
+    def pin(self, base: str, pin: Pin, pin_id: str) -> bool: ...
+
+    def unpin(self, base: str, payment: str, obligation: str | None = None) -> int: ...
+
+    def ask(self, account: Account, now: Sequence[Question]) -> None: ...
+
+
 class Unit(Protocol):
     """One transaction: everything in it stands after the `with` block, or nothing does."""
 
@@ -132,6 +169,9 @@ class Unit(Protocol):
 
     @property
     def parties(self) -> Parties: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]: ...
 

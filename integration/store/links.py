@@ -29,16 +29,16 @@ class SqlLinks:
                 links.c.kind == kind,
             )
         ).one_or_none()
-        return _as_link(row) if row else None
+        return as_link(row) if row else None
 
     def by_ref(self, base: str, kind: str, ref_key: str) -> list[Link]:
         same = (links.c.base == base, links.c.kind == kind, links.c.ref_key == ref_key)
-        return [_as_link(row) for row in self._conn.execute(select(links).where(*same))]
+        return [as_link(row) for row in self._conn.execute(select(links).where(*same))]
 
     def of_record(self, crm: str, entity: str, record_id: str) -> list[Link]:
         """Every link of one CRM record, whatever base and kind."""
         same = (links.c.crm == crm, links.c.entity == entity, links.c.record_id == record_id)
-        return [_as_link(row) for row in self._conn.execute(select(links).where(*same))]
+        return [as_link(row) for row in self._conn.execute(select(links).where(*same))]
 
     def bind(self, link: Link) -> None:
         state = {
@@ -61,7 +61,7 @@ class SqlLinks:
         self._conn.execute(statement.on_conflict_do_update(index_elements=list(names), set_=state))
 
 
-def _as_link(row: Row[Any]) -> Link:
+def as_link(row: Row[Any]) -> Link:
     values = row._asdict()
     values["agreed"] = json.loads(values["agreed"])
     del values["created_at"], values["updated_at"]

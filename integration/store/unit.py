@@ -18,6 +18,7 @@ from integration.store import boxes, keys, sweep
 from integration.store.arriving import Arriving, Delivered
 from integration.store.engine import READ, reaching
 from integration.store.leases import Keeper
+from integration.store.ledger import SqlLedger
 from integration.store.links import SqlLinks
 from integration.store.papers import SqlPapers
 from integration.store.parties import SqlParties
@@ -69,6 +70,10 @@ class SqlUnit:
     @property
     def parties(self) -> SqlParties:
         return SqlParties(self.conn, self.now)
+
+    @property
+    def ledger(self) -> SqlLedger:
+        return SqlLedger(self.conn, self.now)
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]:
         """Write duties down in this transaction; their workers are woken when it stands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import integration.store.ledger_schema  # noqa: F401 – its tables belong to the metadata
 from integration.store.schema import metadata
 
 context.configure(
