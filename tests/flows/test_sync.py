@@ -96,7 +96,7 @@ class Pair:
     @property
     def link(self) -> Link:
         with self.town.world.store.unit("test") as unit:
-            [link] = [one for one in unit.links.of_record("espo", "account", self.account)]
+            [link] = list(unit.links.of_record("espo", "account", self.account))
         return link
 
     def clashes(self) -> list[Clash]:
