@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from mappers.canonical import Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites
+from mappers.money import Act, Contract, MoneyKind, Payment, Rate, Stamp
 from mappers.paper import Paper
 from mappers.wire import parse_json
 
@@ -358,6 +359,27 @@ class AccountingDialect(Dialect, Protocol):
 
     def print_form(self, ref_key: str) -> Talk[bytes]:
         """The invoice's PDF as a 1C HTTP service makes it, where one is configured (paths are that site's own)."""
+        ...
+
+    def stamps(self, kind: MoneyKind, organisation: str, since: date, skip: int) -> Talk[tuple[list[Stamp], bool]]:
+        """One page of an organisation's documents dated at or after `since`, in any state; and whether more follow."""
+        ...
+
+    def documents(self, kind: MoneyKind, refs: Collection[str]) -> Talk[list[Payment | Act | Invoice | Contract]]:
+        """These documents (or contracts) as they stand now, in any state; what 1C no longer has is left out."""
+        ...
+
+    @property
+    def signs_in_register(self) -> bool:
+        """Whether acts are signed in a register, so that their own versions don't tell it."""
+        ...
+
+    def signed_acts(self, refs: Sequence[str]) -> Talk[set[str]]:
+        """Which of these acts the register has as signed."""
+        ...
+
+    def rates(self, since: date) -> Talk[list[Rate]]:
+        """The rates that hold on `since`, and all later ones."""
         ...
 
     def paid(self, invoice: Invoice) -> Talk[bool]:

@@ -13,6 +13,18 @@ from decimal import Decimal
 from typing import Literal
 
 Day = date  # where a field is itself called `date`
+MoneyKind = Literal["payment", "refund", "act", "invoice", "contract"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What of a document tells whether it changed; `day` is its own date in 1C's zone."""
+
+    ref_key: str
+    version: str
+    posted: bool
+    deleted: bool
+    day: date
 
 
 @dataclass(frozen=True, slots=True)

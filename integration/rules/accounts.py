@@ -12,9 +12,9 @@ from integration.rules.obligations import with_retention
 from integration.rules.positions import Pin, Position
 from integration.work import Link, own_key
 from mappers.canonical import Invoice
-from mappers.money import Act, Contract, Instalment, Payment, Rate, Refund
+from mappers.money import Act, Contract, Instalment, MoneyKind, Payment, Rate, Refund
 
-Kind = Literal["payment", "refund", "act", "invoice", "contract"]
+Kind = MoneyKind
 Fact: TypeAlias = Payment | Act | Invoice | Contract  # a Refund is a Payment
 Day = date  # where a field is itself called `date`
 RETENTION = "retention"  # of an invoice link's agreed state: [amount, ISO date or None], the deal's own

@@ -1,8 +1,8 @@
 """The dialect of 1С:Бухгалтерия 3.0 over the standard OData interface (contract ONEC-ODATA).
 
-What it says stands by subject: `bp_catalogs`, `bp_invoice`, `bp_paper`, `bp_check`; the grammar in `odata`, the
-refusals in `refusals`. It changes and creates, and never erases: what 1C erases over OData has no mark and no way
-back (trap 8).
+What it says stands by subject: `bp_catalogs`, `bp_invoice`, `bp_money`, `bp_paper`, `bp_check`; the grammar in
+`odata`, the refusals in `refusals`. It changes and creates, and never erases: what 1C erases over OData has no mark
+and no way back (trap 8).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class Accounting30(Checks, Papers):
 
     Options: base_url, username, password, organisation (ИНН of our own company), timezone (IANA, of the 1C server),
     defaults (set → field → value), sample_invoice (Ref_Key or number), sample_fields, item (code or Ref_Key),
-    contract_name, reuse_sessions, print_url, today (a date, for the doctor). Others are ignored.
+    contract_name, reuse_sessions, print_url, signed (what makes an act signed: posted, field:NAME,
+    register:NAME), today (a date, for the doctor). Others are ignored.
     Raises ValueError for one that makes no sense.
     """
 

@@ -16,6 +16,9 @@ from mappers.onec.odata import EMPTY_DATE, EMPTY_REF, UNDEFINED, getting, read_e
 INVOICE = "Document_СчетНаОплатуПокупателю"
 PAYMENT = "Document_ПоступлениеНаРасчетныйСчет"
 PAYMENT_ROWS = f"{PAYMENT}_РасшифровкаПлатежа"
+REFUND = "Document_СписаниеСРасчетногоСчета"
+ACT = "Document_РеализацияТоваровУслуг"
+ACT_SECTIONS = ("Товары", "Услуги")
 COUNTERPARTY = "Catalog_Контрагенты"
 CONTRACT = "Catalog_ДоговорыКонтрагентов"
 ITEM = "Catalog_Номенклатура"
@@ -28,7 +31,7 @@ VAT = "СтавкиНДС"
 SECTIONS = ("Товары", "Услуги")
 SETS = (
     INVOICE, *(f"{INVOICE}_{section}" for section in SECTIONS), PAYMENT, PAYMENT_ROWS, COUNTERPARTY, CONTRACT, ITEM,
-    ORGANISATION, CURRENCY, RATES,
+    ORGANISATION, CURRENCY, RATES, REFUND, ACT,
 )  # fmt: skip
 ENUMS = (VAT,)
 
@@ -102,6 +105,7 @@ class Base30:
         self.configured_item = str(options.get("item") or "")
         self.contract_name = str(options.get("contract_name") or "Основной договор")
         self.reuse_sessions = options.get("reuse_sessions", True) is not False
+        self.signed = str(options.get("signed") or "posted")
         self.print_url = str(options.get("print_url") or "")
         self.today = _day(options.get("today"))
         self._defaults = {

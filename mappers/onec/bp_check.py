@@ -24,14 +24,14 @@ from mappers.onec.bp_base import (
     VAT_MEMBERS,
 )
 from mappers.onec.bp_catalogs import Catalogs
-from mappers.onec.bp_invoice import Invoices
+from mappers.onec.bp_money import Money
 from mappers.onec.csdl import reduced
 from mappers.onec.learned import Learned
 from mappers.onec.odata import calling
 from mappers.onec.refusals import answer, checked, garbled
 
 
-class Checks(Catalogs, Invoices):
+class Checks(Catalogs, Money):
     """Talks about the base itself."""
 
     def read_model(self) -> Talk[dict[str, Any]]:
