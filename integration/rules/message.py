@@ -9,11 +9,12 @@ from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.policy import compat32
-from email.utils import format_datetime, formataddr, parseaddr
+from email.utils import format_datetime, formataddr
 
 from integration.errors import Rejected
 from integration.work import Letter
 
+_SENDER = re.compile(r"([^<>]*)<([^<>]+)>")
 POLICY = compat32.clone(linesep="\r\n")
 _ADDRESS = re.compile(r"[^@\s,;:<>()\"\[\]\\]+@[^@\s,;:<>()\"\[\]\\]+\.[^@\s,;:<>()\"\[\]\\]+")
 
@@ -23,7 +24,7 @@ def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
 
     Made with the classic headers: the newer ones lose a space where they fold a long Russian subject.
     """
-    name, address = parseaddr(sender)
+    name, address = _named(sender)
     message = MIMEMultipart("mixed")
     message["From"] = formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, wire(address)))
     message["To"] = wire(letter.to)
@@ -57,7 +58,13 @@ def first_address(text: str) -> str:
 
 def sender_address(sender: str) -> str:
     """The sender's bare address."""
-    return parseaddr(sender)[1]
+    return _named(sender)[1]
+
+
+def _named(sender: str) -> tuple[str, str]:
+    """(name, address) of «Отдел продаж, Москва <a@b.ru>»: people put no quotes round a name with a comma."""
+    found = _SENDER.fullmatch(sender.strip())
+    return (found[1].strip(' "'), found[2].strip()) if found else ("", sender.strip())
 
 
 def usable(address: str) -> str:

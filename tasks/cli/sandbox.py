@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from integration import log
 from integration.errors import Transient
 from integration.settings import Settings, read
@@ -25,6 +27,7 @@ ONEC_USER, ONEC_PASSWORD = "Обмен", "obmen"
 CRM_KEY = "5a4db0c0ffee4cafe0a11ce0b0bca750"
 CRM_ADMIN, CRM_ADMIN_PASSWORD = "admin", "sandbox-admin"
 ORGANISATION = "7707083893"
+SENDER = "Рассвет-Сервис, бухгалтерия <buh@rassvet.example>"
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,15 @@ class Sandbox:
 
 @contextmanager
 def sandboxed(
-    port: int = 8080, folder: Path | None = None, *, crm_options: Sequence[str] = (), **more: Any
+    port: int = 8080,
+    folder: Path | None = None,
+    *,
+    papers: Path | None = None,
+    crm_options: Sequence[str] = (),
+    **more: Any,
 ) -> Iterator[Sandbox]:
-    """Start the sandbox systems; they end with the block. `more`: further tables of the configuration."""
+    """Start the sandbox systems; they end with the block. `papers`: where printed invoices stay, else they go with the
+    rest. `more`: further tables of the configuration."""
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crm1c-")))
         onec = stack.enter_context(started("onec"))
@@ -79,12 +88,20 @@ def sandboxed(
                 }
             },
             "security": {"tokens": ["env:API_TOKEN"]},
+            "mail": {"host": "127.0.0.1", "port": smtp_port(mail), "tls": "none", "sender": SENDER},
+            "paper": {"folder": str(papers or place / "papers"), "director": "Песочкина Вера Ильинична"},
             **more,
         }
         settings = read(document, environ)
         log.configure(settings.log)
         log.register_secrets(settings.known_secrets)
         yield Sandbox(onec, crm, mail, place, token, settings)
+
+
+def smtp_port(mail: str) -> int:
+    """Where the sandbox mail server at that address takes letters."""
+    stats: dict[str, Any] = requests.get(f"{mail}/_sandbox/stats", timeout=10).json()
+    return int(stats["smtp"]["port"])
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
 from threading import Event
 from typing import Any
 
@@ -24,7 +26,7 @@ from tasks.cli.sandbox import CRM_ADMIN, CRM_ADMIN_PASSWORD, Sandbox, sandboxed
 
 PATIENCE = 60.0  # seconds for one chapter of the story
 INVOICES = "Document_СчетНаОплатуПокупателю"
-CLIENT = {"name": "ООО «Ромашка»", "cInn": "7700000016", "cKpp": "770001001"}
+CLIENT = {"name": "ООО «Ромашка»", "cInn": "7700000016", "cKpp": "770001001", "emailAddress": "buh@romashka.example"}
 _LOUD = ("crm1c.http", "crm1c.work", "crm1c.circuit")
 
 
@@ -32,11 +34,12 @@ def tell(*, once: bool, port: int = 0) -> int:
     """Play the story; returns the exit code: 0 only if every step was verified. Without `once` it stays up then."""
     console = Console(highlight=False, soft_wrap=True)
     port = port or _free_port()
-    with sandboxed(port, crm_options=("--no-fields",)) as place:
+    papers = Path(mkdtemp(prefix="crm1c-demo-"))  # they stay, for a look at them
+    with sandboxed(port, papers=papers, crm_options=("--no-fields",)) as place:
         process = running(place.settings)
         logging.getLogger().setLevel(logging.ERROR)
         with run.everything(process) as url:
-            story = _Story(console, place, process, url)
+            story = _Story(console, place, process, url, papers)
             with suppress(KeyboardInterrupt):
                 story.play()
                 if not once:
@@ -50,6 +53,7 @@ class _Story:
     place: Sandbox
     process: Process
     url: str
+    papers: Path
     failed: list[str] = field(default_factory=list)
     checked: int = 0
     started: float = 0.0
@@ -80,6 +84,7 @@ class _Story:
             f"crm1c:        {self.url}/docs  (токен: {self.place.token})\n"
             f"Учебная CRM:  {self.place.crm}/_sandbox/state\n"
             f"Учебная 1С:   {self.place.onec}/_sandbox/state\n"
+            f"Письма:       {self.place.mail}/letters\n"
             "Ctrl+C — остановить."
         )
         Event().wait()
@@ -110,8 +115,30 @@ class _Story:
         self.check("договор с покупателем один", owners.count(counterparties[0]["Ref_Key"]) == 1)
         stream = self.crm("GET", f"Opportunity/{deal}/stream").get("list", [])
         posts = [note["post"] for note in stream if note.get("post")]
-        self.check("в ленте сделки: " + (posts[0] if posts else "ничего"), len(posts) == 1)
+        self.check("в ленте сделки: " + (posts[-1] if posts else "ничего"), 1 <= len(posts) <= 2)
         self.check("ссылка открывает документ 1С: " + str(shown.get("cInvoiceUrl")), bool(shown.get("cInvoiceUrl")))
+
+        self.letter_about(deal)
+
+    def letter_about(self, deal: str) -> None:
+        """The client's copy: in his mailbox, at the deal and in the folder of papers."""
+
+        def letters() -> list[dict[str, Any]]:
+            return list(
+                requests.get(f"{self.place.mail}/letters", params={"to": CLIENT["emailAddress"]}, timeout=10).json()
+            )
+
+        def copies() -> list[str]:
+            stream = self.crm("GET", f"Opportunity/{deal}/stream").get("list", [])
+            return [file for note in stream for file in (note.get("attachmentsNames") or {}).values()]
+
+        self.until(lambda: bool(letters() and copies()))
+        found = letters()
+        self.check(f"клиенту пришло письмо: {found[0]['subject'] if found else 'нет'}", len(found) == 1)
+        files = [file["name"] for letter in found for file in letter["attachments"]]
+        self.check("тот же PDF приложен к сделке: " + ", ".join(copies()), bool(files) and copies() == files)
+        kept = [path for path in self.papers.glob("*.pdf") if path.name in files]
+        self.check(f"счёт с QR-кодом для оплаты лежит здесь: {kept[0] if kept else 'нет'}", len(kept) == 1)
 
     def with_trouble(self) -> None:
         self.chapter(
@@ -229,7 +256,9 @@ class _Teller(logging.Handler):
         self._story = story
 
     def emit(self, record: logging.LogRecord) -> None:
-        whose = {"onec": "1С  ", "crm": "CRM "}.get(str(getattr(record, "system", "")).partition(":")[0], "")
+        whose = {"onec": "1С  ", "crm": "CRM ", "mail": "Почта "}.get(
+            str(getattr(record, "system", "")).partition(":")[0], ""
+        )
         text = whose + escape(record.getMessage())
         took = getattr(record, "ms", None)
         if took is not None:

@@ -101,6 +101,24 @@ def test_the_letter_arrives_as_it_was_meant(post: Mail, gates: Gates) -> None:
     assert gates.told == ["succeeded"]
 
 
+@pytest.mark.parametrize(
+    ("sender", "name"),
+    [
+        ("buh@rassvet.example", ""),
+        ("<buh@rassvet.example>", ""),
+        ("Рассвет, бухгалтерия <buh@rassvet.example>", "Рассвет, бухгалтерия"),
+        ('"Rassvet, Ltd." <buh@rassvet.example>', "Rassvet, Ltd."),
+    ],
+)
+def test_the_sender_may_have_a_name_with_anything_in_it(post: Mail, gates: Gates, sender: str, name: str) -> None:
+    """A comma, quotes, Russian letters, nothing."""
+    mailer(gates, post.port, sender=sender).send(LETTER)
+    message = email.message_from_bytes(post.raw(1) or b"", policy=email.policy.default)
+    [address] = message["From"].addresses
+    assert (address.display_name, address.addr_spec) == (name, "buh@rassvet.example")
+    assert post.letters()[0]["from"] == "buh@rassvet.example"
+
+
 def test_lines_are_as_long_as_a_server_must_take() -> None:
     """RFC 5322: 998 at most; RFC 2047: an encoded word has 75 at most."""
     raw = composed(LETTER, "Бухгалтерия <buh@rassvet.example>")
