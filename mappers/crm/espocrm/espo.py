@@ -45,7 +45,8 @@ class EspoCrm(Accounts):
         self.options = Options.of(options)
         self.api = Api(self.options.api_key, self.options.hmac_secret)
         self.capabilities = frozenset(
-            {"webhooks", "notes", "polling", "setup", "versions", "files", "letters"} | ({"lines"} if self.options.lines else set())
+            {"webhooks", "notes", "polling", "setup", "versions", "files", "letters"}
+            | ({"lines"} if self.options.lines else set())
         )
 
     def credentials(self) -> Mapping[str, str]:
