@@ -108,10 +108,7 @@ def confirm(services: Services, findings: Findings, told: Told) -> int:
     new, at = 0, 0
     for batch in _batches(findings.links):
         with services.store.unit("links of the first day") as unit:
-            for link in batch:
-                if unit.links.find(link.crm, link.entity, link.record_id, link.base, link.kind) is None:
-                    unit.links.bind(link)
-                    new += 1
+            new += unit.parties.bind_new(batch)
         at += len(batch)
         told("связи", at)
     for proposed in _batches(findings.proposals):

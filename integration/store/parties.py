@@ -16,6 +16,8 @@ from integration.store.boxes import upsert
 from integration.store.schema import conflicts, links, pages, proposals
 from integration.work import Clash, Link, Proposed
 
+_LINK = ("crm", "entity", "record_id", "base", "kind", "ref_key", "key", "state", "version", "crm_version")
+
 
 class SqlParties:
     """Conflicts and proposals within one transaction."""
@@ -35,6 +37,19 @@ class SqlParties:
         same = (links.c.crm == crm, links.c.base == base, links.c.kind == kind)
         found = select(links.c.record_id, links.c.ref_key).where(*same).order_by(links.c.record_id)
         return [(row.record_id, row.ref_key) for row in self._conn.execute(found)]
+
+    def bind_new(self, found: Sequence[Link]) -> int:
+        """Write those links whose record is linked to nothing yet; returns how many."""
+        rows = [
+            {name: getattr(link, name) for name in _LINK} | {
+                "agreed": json.dumps(dict(link.agreed), ensure_ascii=False),
+                "created_at": self._now, "updated_at": self._now,
+            }
+            for link in found
+        ]  # fmt: skip
+        if not rows:
+            return 0
+        return self._conn.execute(upsert(self._conn, links).values(rows).on_conflict_do_nothing()).rowcount
 
     # -- conflicts ------------------------------------------------------------------------------------------------
 
