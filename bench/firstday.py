@@ -19,7 +19,7 @@ from integration.flows import firstday
 from integration.flows.firstday import Findings
 from integration.settings import read
 from integration.store import migrate
-from tasks.cli.matching import _report
+from tasks.cli.report import write
 
 SIZES = (10_000, 100_000)
 SECONDS, MEGABYTES = 300.0, 1024.0
@@ -43,7 +43,7 @@ def one(clients: int) -> tuple[float, float, float, int, int]:
         _read(here, clients)
         started, findings = time.perf_counter(), Findings()
         rows = firstday.matched(here.services, "espo", "main", findings, lambda _stage, _at: None)
-        _report(folder, rows, findings)
+        write(folder, rows, findings)
         matched = time.perf_counter() - started
         started = time.perf_counter()
         new = firstday.confirm(here.services, findings, lambda _stage, _at: None)

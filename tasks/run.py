@@ -21,8 +21,9 @@ from waitress.server import create_server
 
 from integration.bootstrap import World
 from integration.errors import Misconfigured
+from integration.flows.answer import Answer
 from integration.flows.origin import mark_start
-from integration.flows.requisites import Answer, requisites
+from integration.flows.requisites import requisites
 from integration.http.app import create_app
 from integration.http.parts import Parts, Sender
 from integration.http.requisites import RequisitesRoutes

@@ -3,22 +3,17 @@ the CRM, each once, however many people ask at the same moment."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
 
 from integration.errors import Busy, Conflict, Crm1cError, Misconfigured, Rejected, Transient
+from integration.flows.answer import Answer, keep_rows, kept_rows, share, shared
 from integration.flows.once import create_unfound, lock_name
 from integration.rules.requisites import (
-    Choice,
-    as_json,
     as_party,
     decided,
-    from_json,
     of_party,
     valid_inn,
     valid_kpp,
@@ -30,38 +25,7 @@ from mappers.canonical import Found, Party, Requisites
 log = logging.getLogger("crm1c.requisites")
 
 ONEC = "onec"
-SHARED = 30.0  # seconds for which an answer is kept for those who asked while it was being found
 _STEP = 0.25  # seconds after which one who waits for another's answer looks again
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the chain came to. `row` None: not found, or a choice. `source`: who answered. `skipped`: sources that could
-    not be asked, with the reason. `saved`: what was written down, or is owed. `at`: when the source said it."""
-
-    inn: str
-    row: Requisites | None = None
-    choices: tuple[Choice, ...] = ()
-    source: str = ""
-    skipped: tuple[tuple[str, str], ...] = ()
-    asked: tuple[str, ...] = ()
-    saved: tuple[str, ...] = ()
-    at: str = ""
-
-    @property
-    def found(self) -> bool:
-        return self.row is not None or bool(self.choices)
-
-    def told(self) -> dict[str, Any]:
-        """As GET /api/requisites and `crm1c requisites --json` give it (INTERFACES)."""
-        shown = self.row or Requisites(inn=self.inn, source=self.source)
-        names = ("inn", "kpp", "ogrn", "name", "full_name", "address", "status")
-        made = {name: getattr(shown, name) for name in names}
-        choices = [
-            {name: getattr(one.row, name) for name in (*names, "is_branch")} | {"reason": one.reason}
-            for one in self.choices
-        ]
-        return made | {"source": self.source, "choices": choices}
 
 
 class Unasked(Transient):
@@ -91,17 +55,16 @@ def requisites(
     base = _base(services)
     name = lock_name("counterparty", (base.name if base else "", inn))
     while True:
-        shared = _shared(services, inn, kpp, started)
-        if shared is not None:
-            return shared
+        found = shared(services, inn, kpp, started)
+        if found is not None:
+            return found
         try:
             with services.store.lock(name, patience=_STEP):
-                shared = _shared(services, inn, kpp, started)
-                if shared is not None:
-                    return shared
+                found = shared(services, inn, kpp, started)
+                if found is not None:
+                    return found
                 answer = _Chain(services, base, inn, kpp, crm, wait, account).answer()
-                kept = json.dumps({"at": services.now().isoformat(), "answer": _as_kept(answer)}, ensure_ascii=False)
-                services.shelf.put(_share_key(inn, kpp), kept, SHARED)
+                share(services, kpp, answer)
                 return answer
         except Busy as busy:
             if busy.system or monotonic() > deadline:  # with a system: its sessions are taken, not our turn
@@ -120,15 +83,6 @@ def save_requisites(services: Services, duty: Duty) -> Outcome:
     if any(one.endswith("owed") for one in answer.saved):
         raise Transient("1С или CRM всё ещё не отвечает. Повторим сами.", system=duty.system)
     return Outcome("done", f"Реквизиты ИНН {payload['inn']} записаны")
-
-
-def kept_row(services: Services, inn: str, kpp: str) -> Requisites | None:
-    """What a registry said of this company within the day, nobody being asked now."""
-    for source in services.registries:
-        rows = _kept(services, source, inn)
-        if rows:
-            return decided(rows[0], kpp)[0]
-    return None
 
 
 @dataclass(frozen=True)
@@ -190,15 +144,12 @@ class _Chain:
 
     def _registry(self, source: str) -> tuple[list[Requisites], str]:
         """All rows of this ИНН, from the shelf while they are fresh: a day, or ten minutes for a no."""
-        kept = _kept(self.services, source, self.inn)
+        kept = kept_rows(self.services, source, self.inn)
         if kept is not None:
             return kept
         registry = self.services.registries[source]
         rows = registry.ask(registry.say.requisites(self.inn, ""))
-        terms, at = self.services.settings.requisites, self.services.now().isoformat()
-        text = json.dumps({"at": at, "rows": [as_json(row) for row in rows]}, ensure_ascii=False)
-        self.services.shelf.put(_row_key(source, self.inn), text, terms.keep_found if rows else terms.keep_missing)
-        return rows, at
+        return rows, keep_rows(self.services, source, self.inn, rows)
 
     # -- saving ---------------------------------------------------------------------------------------------------
 
@@ -303,51 +254,3 @@ def comparable_fields(party: Party) -> dict[str, str]:
 def _base(services: Services) -> Base | None:
     """The base that is asked and written to: the first one configured."""
     return next(iter(services.bases.values()), None)
-
-
-def _row_key(source: str, inn: str) -> str:
-    return f"requisites:{source}:{inn}"
-
-
-def _share_key(inn: str, kpp: str) -> str:
-    return f"requisites:answer:{inn}:{kpp}"
-
-
-def _kept(services: Services, source: str, inn: str) -> tuple[list[Requisites], str] | None:
-    text = services.shelf.get(_row_key(source, inn))
-    if text is None:
-        return None
-    try:
-        kept = json.loads(text)
-        return [from_json(row) for row in kept["rows"]], str(kept["at"])
-    except (ValueError, TypeError, KeyError):  # an older crm1c kept it otherwise: asked anew
-        return None
-
-
-def _shared(services: Services, inn: str, kpp: str, since: datetime) -> Answer | None:
-    """The answer that another found while this one waited."""
-    text = services.shelf.get(_share_key(inn, kpp))
-    if text is None:
-        return None
-    kept = json.loads(text)
-    return _from_kept(kept["answer"]) if datetime.fromisoformat(kept["at"]) >= since else None
-
-
-def _as_kept(answer: Answer) -> dict[str, Any]:
-    made = asdict(answer)
-    made["row"] = answer.row and as_json(answer.row)
-    made["choices"] = [[as_json(one.row), one.reason] for one in answer.choices]
-    return made
-
-
-def _from_kept(kept: dict[str, Any]) -> Answer:
-    return Answer(
-        kept["inn"],
-        from_json(kept["row"]) if kept["row"] else None,
-        tuple(Choice(from_json(row), reason) for row, reason in kept["choices"]),
-        kept["source"],
-        tuple((name, reason) for name, reason in kept["skipped"]),
-        tuple(kept["asked"]),
-        tuple(kept["saved"]),
-        kept["at"],
-    )

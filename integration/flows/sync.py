@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from integration.errors import Conflict, Rejected, Transient
+from integration.flows.answer import Answer, kept_row
 from integration.flows.profile import learned
-from integration.flows.requisites import Answer, kept_row, requisites
+from integration.flows.requisites import requisites
 from integration.rules.agreement import agreed_after, decide, plain
 from integration.rules.merge import Decision, Side
 from integration.rules.requisites import as_party

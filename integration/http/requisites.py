@@ -11,7 +11,7 @@ from math import ceil
 from flask import Response, request
 
 from integration.errors import Busy, Crm1cError, Rejected, Transient
-from integration.flows.requisites import Answer as Found
+from integration.flows.answer import Answer as Found
 from integration.http.answers import Problem, answer, later
 from integration.http.parts import Parts
 from integration.http.routes import Answer, Param, Route

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import html
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import click
 from rich.console import Console
@@ -16,12 +14,13 @@ from rich.table import Table
 
 from integration.bootstrap import World
 from integration.flows import firstday
-from integration.flows.firstday import Findings, Row, Told
+from integration.flows.firstday import Findings, Told
 from integration.flows.sync import KIND, by_hand, resolve, sync_duty
 from integration.settings import Settings
 from integration.work import Clash, Link, Proposed, own_key
 from mappers.onec.odata import is_ref
 from tasks.cli.common import looking, settings_ready
+from tasks.cli.report import VERDICTS, write
 
 out = Console(highlight=False)
 FIELDS = {
@@ -29,12 +28,6 @@ FIELDS = {
     "address": "адрес", "phone": "телефон", "email": "почта",
 }  # fmt: skip
 KINDS = {"link": "CRM ↔ 1С", "double_crm": "двойник в CRM", "double_onec": "двойник в 1С"}
-VERDICTS = {"linked": "связано", "proposed": "предложено", "doubled": "двойник", "unmatched": "без пары"}
-SHOWN_IN_HTML = 2000  # lines of one kind; all of them are in the CSV
-COLUMNS = (
-    *("итог", "id в CRM", "название в CRM", "ИНН в CRM", "КПП в CRM"),
-    *("ссылка 1С", "название в 1С", "ИНН в 1С", "КПП в 1С", "сходство", "причины"),
-)
 
 
 # -- conflicts ------------------------------------------------------------------------------------------------------
@@ -259,7 +252,7 @@ def build_links(crm: str | None, base: str | None, report: Path, *, fresh: bool,
             firstday.forget(world.services)
         firstday.read(world.services, crm_name, base_name, told)
         report.mkdir(parents=True, exist_ok=True)
-        _report(report, firstday.matched(world.services, crm_name, base_name, findings, told), findings)
+        write(report, firstday.matched(world.services, crm_name, base_name, findings, told), findings)
         new = firstday.confirm(world.services, findings, told) if confirm else 0
         if confirm:
             firstday.forget(world.services)
@@ -280,55 +273,6 @@ def _progress() -> Iterator[Told]:
             progress.update(tasks[stage], completed=at)  # type: ignore[arg-type]
 
         yield told
-
-
-def _report(folder: Path, rows: Iterator[Row], findings: Findings) -> None:
-    """The CSV as the rows come, then the HTML of the first of each kind."""
-    shown: dict[str, list[list[str]]] = {name: [] for name in VERDICTS}
-    with (folder / "links.csv").open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, delimiter=";")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            cells = _cells(row)
-            writer.writerow([_harmless(cell) for cell in cells])
-            if len(shown[row.verdict]) < SHOWN_IN_HTML:
-                shown[row.verdict].append(cells)
-    with (folder / "links.html").open("w", encoding="utf-8") as page:
-        _page(page, shown, findings)
-
-
-def _cells(row: Row) -> list[str]:
-    ours, theirs = row.account, row.counterparty
-    left = [ours.id, ours.name, ours.inn, ours.kpp] if ours else [""] * 4
-    right = [theirs.id, theirs.name, theirs.inn, theirs.kpp] if theirs else [""] * 4
-    score = f"{row.score:.2f}" if row.score else ""
-    return [VERDICTS[row.verdict], *left, *right, score, "; ".join(row.reasons)]
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet takes what begins like a formula for one."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t") else cell
-
-
-def _page(page: IO[str], shown: dict[str, list[list[str]]], findings: Findings) -> None:
-    page.write(
-        '<!doctype html><html lang="ru"><meta charset="utf-8"><title>crm1c: первый день</title><style>'
-        "body{font:14px/1.4 sans-serif;margin:2em}table{border-collapse:collapse;margin:0 0 2em}"
-        "td,th{border:1px solid #ccc;padding:3px 8px;text-align:left;vertical-align:top}th{background:#f3f3f3}</style>"
-        "<h1>Клиенты CRM и контрагенты 1С</h1>"
-    )
-    for name, label in VERDICTS.items():
-        count = findings.counts[name]
-        page.write(f"<h2>{label}: {count}</h2>")
-        if not shown[name]:
-            continue
-        if count > len(shown[name]):
-            page.write(f"<p>Показаны первые {len(shown[name])}; все — в links.csv.</p>")
-        page.write("<table><tr>" + "".join(f"<th>{title}</th>" for title in COLUMNS[1:]) + "</tr>")
-        for cells in shown[name]:
-            page.write("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells[1:]) + "</tr>")
-        page.write("</table>")
-    page.write("</html>\n")
 
 
 COMMANDS = (conflicts, duplicates, links)

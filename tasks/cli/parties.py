@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from integration.flows.requisites import Answer, requisites
+from integration.flows.answer import Answer
+from integration.flows.requisites import requisites
 from tasks.cli.common import looking, settings_ready
 
 out = Console(highlight=False)

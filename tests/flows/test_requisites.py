@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from integration.errors import Busy, Rejected
-from integration.flows.requisites import Answer, Unasked, requisites
+from integration.flows.answer import Answer
+from integration.flows.requisites import Unasked, requisites
 from sandbox.onec.companies import valid_inn
 from sandbox.registry import TOKEN, Registry
 from sandbox.registry.companies import ogrn

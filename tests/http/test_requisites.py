@@ -11,7 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from integration.errors import Busy, Misconfigured, Rejected
-from integration.flows.requisites import Answer, Unasked
+from integration.flows.answer import Answer
+from integration.flows.requisites import Unasked
 from integration.http.app import create_app
 from integration.http.requisites import RequisitesRoutes
 from integration.rules.requisites import Choice, valid_inn

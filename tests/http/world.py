@@ -16,7 +16,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from integration.flows.requisites import Answer, Unasked
+from integration.flows.answer import Answer
+from integration.flows.requisites import Unasked
 from integration.http.app import create_app
 from integration.http.parts import Parts
 from integration.http.requisites import RequisitesRoutes
