@@ -60,9 +60,10 @@ def build(
     now: Clock = utc_now,
     luck: Callable[[], float] = random.random,
     gate: Gate | None = None,
+    bus: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> World:
     """Make the parts. `wake(queue, kind, id, delay)` sends a wake-up call and never raises. `gate`: in place of the
-    circuits that all processes share."""
+    circuits that all processes share. `bus`: publishes domain events; without it they are settled unpublished."""
     engine = connect(settings.database.url, pool_size=10)
     store = SqlStore(engine, now, settings.delivery, wake)
     client = cache.connect(settings.redis.url)
@@ -85,6 +86,7 @@ def build(
         registries=registries(settings, gate or circuits),
         **_papers(settings, gate or circuits),
         shelf=cache.RedisShelf(client),
+        bus=bus,
     )
     return World(settings, store, client, circuits, services, dialects)
 

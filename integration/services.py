@@ -141,7 +141,7 @@ class Ledger(Protocol):
 
     def touch_document(self, base: str, ref_key: str) -> int: ...
 
-    def touched(self, base: str, limit: int = 500) -> list[Account]: ...
+    def touched(self, base: str, limit: int = 500, after: str = "") -> list[Account]: ...
 
     def take(self, account: Account) -> bool: ...
 
@@ -275,4 +275,5 @@ class Services:
     press: Press | None = None
     mailer: Mailer | None = None
     bell: Callable[[str], None] | None = None
+    bus: Callable[[str, Mapping[str, Any]], None] | None = None  # publishes an event under its kind
     printers: Mapping[str, Remote[AccountingDialect]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from celery import Celery
 from integration.bootstrap import World, build
 from integration.settings import Settings
 from integration.work import Wait
+from tasks.bus import Publisher
 from tasks.calls import Caller
 
 
@@ -26,7 +27,9 @@ class Process:
     def world(self) -> World:
         with self._guard:
             if self._world is None or self._pid != os.getpid():
-                self._world, self._pid = build(self.settings, self.caller), os.getpid()
+                # In one process there is nobody else to listen.
+                bus = None if self.settings.embedded else Publisher(self.app, self.settings.bus.exchange)
+                self._world, self._pid = build(self.settings, self.caller, bus=bus), os.getpid()
         return self._world
 
     def later(self, wait: Wait | None, queue_name: str, kind: str, row_id: str) -> None:

@@ -22,6 +22,8 @@ QUEUE = {
     "letter": "mail",
     "attach": "crm",
     "notice": "crm",
+    "payments": "onec",
+    "publish": "periodic",
 }
 
 

@@ -12,6 +12,7 @@ from celery.schedules import crontab, schedule
 from integration.flows.changes import poll_accounts, pull_counterparties
 from integration.flows.origin import mark_start
 from integration.flows.poll import poll
+from integration.flows.pull import pull_payments
 from integration.settings import Cron, Every, Settings
 from integration.store.cleaning import cleanup
 from integration.store.keys import finish_slot, take_slot
@@ -37,6 +38,8 @@ def register(app: Celery, process: Process) -> None:
     job("sweep", lambda: process.world.store.sweep())
     job("cleanup", lambda: cleanup(process.world.store))
     job("poll", lambda: _poll_all(process))
+    job("payments", lambda: _pull_all(process))
+    job("reconcile", lambda: _pull_all(process, nightly=True))
 
     @app.task(name=TASKS["probe"])
     def probe(system: str) -> None:
@@ -88,6 +91,18 @@ def _poll_all(process: Process) -> int:
             found += pull_counterparties(services, name)
         except Exception as error:  # nor does one base
             log.warning("poll of 1C %s failed: %s", name, error, exc_info=not hasattr(error, "reason"))
+    return found
+
+
+def _pull_all(process: Process, *, nightly: bool = False) -> int:
+    """The money of every base in turn; one that fails doesn't stop the others, and the next slot tries it again."""
+    services, found = process.world.services, 0
+    mark_start(services)
+    for name in services.bases:
+        try:
+            found += pull_payments(services, name, nightly=nightly)
+        except Exception as error:  # one base never stops the others
+            log.warning("payments of 1C %s not pulled: %s", name, error, exc_info=not hasattr(error, "reason"))
     return found
 
 

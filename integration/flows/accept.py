@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from integration.errors import Misconfigured, Rejected
+from integration.flows.pull import SETS, owed_pull
 from integration.flows.sync import KIND, sync_duty
 from integration.services import Services
 from integration.work import Event, Outcome, Owed
@@ -79,6 +80,8 @@ def _from_onec(services: Services, event: Event) -> Outcome:
     base, ref_key = event.webhook_id, event.record_id
     if base not in services.bases:
         raise Misconfigured(f"Базы 1С «{base}» больше нет в настройках: верните таблицу [onec.{base}].")
+    if event.entity in SETS:
+        return Outcome("done", owes=(owed_pull(base),))
     if event.entity != COUNTERPARTIES:
         return Outcome("skipped", f"Изменения {event.entity} читаются по расписанию")
     with services.store.unit("look for links") as unit:

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from integration.errors import Conflict, Misconfigured, Transient
+from integration.flows.payment import MONEY, deal_status, money_note, shown_money
+from integration.rules.status import CODES
 from integration.services import Services
 from integration.work import Duty, Link, Outcome
 from mappers.canonical import DealState
@@ -33,13 +35,16 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
     ready = link.state == "posted"
     named = f"Счёт № {agreed['number']} от {day:%d.%m.%Y}"
     status = f"{named} выставлен" if ready else f"{named} записан, но ещё не проведён"
+    money = deal_status(services, link) if ready else None
     state = DealState(
         invoice_number=agreed["number"],
         invoice_date=day,
         invoice_url=agreed["url"],
         invoice_total=Decimal(agreed["total"]),
         ref_key=link.ref_key,
-        payment_status="issued" if ready else None,
+        payment_status=(money.code if money else "issued") if ready else None,
+        paid_percent=money.percent if money else None,
+        paid_amount=money.paid if money else None,
         sync_status=status,
         currency=agreed["currency"],
     )
@@ -52,11 +57,18 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
             f"{named} на {_money(agreed['total'])} {agreed['currency']} создан и проведён в 1С. {agreed['url']}".strip()
         )
         crm.ask(crm.say.note(deal_id, text))
+    agreed = _without_trouble(agreed)
+    if money is not None and duty.payload.get("money"):
+        # Told by the duty that the ledger owed: it knows when, and whether people are to be told at all.
+        news = agreed.get(MONEY) != shown_money(money) and (MONEY in agreed or money.code != "issued")
+        if duty.payload["tell"] and news:
+            crm.ask(crm.say.note(deal_id, money_note(agreed.get(MONEY), money, _at(services, duty, link.base), CODES)))
+        agreed[MONEY] = shown_money(money)
     told = _ignored(services, crm_name, shown)
     return Outcome(
         "done" if shown.written else "unchanged",
         f"{named} показан в CRM{told}",
-        links=(replace(link, crm_version=shown.version, agreed=_without_trouble(agreed)),),
+        links=(replace(link, crm_version=shown.version, agreed=agreed),),
     )
 
 
@@ -86,6 +98,12 @@ def tell_deal(services: Services, duty: Duty) -> Outcome:
         services.store.set_watermark(told_mark(crm_name, deal_id), version)
         return outcome
     return replace(outcome, links=(replace(link, crm_version=version, agreed={**link.agreed, TROUBLE: True}),))
+
+
+def _at(services: Services, duty: Duty, base: str) -> str:
+    """When the duty was owed, in the base's zone: the same at each try."""
+    moment = (duty.created_at or services.now()).astimezone(services.settings.onec[base].timezone)
+    return f"{moment:%d.%m.%Y %H:%M}"
 
 
 def told_mark(crm: str, deal_id: str) -> str:

@@ -15,7 +15,10 @@ from integration.flows.deal import TROUBLE
 from integration.flows.letter import owed_paper
 from integration.flows.once import create_once, doubted
 from integration.flows.origin import older_than_start
+from integration.flows.payment import MONEY, owed_settling, retention_of, with_terms
 from integration.flows.profile import learned
+from integration.flows.publish import owed_event
+from integration.rules.accounts import RETENTION
 from integration.rules.identity import checked
 from integration.rules.pricing import priced
 from integration.services import Base, Services
@@ -35,19 +38,22 @@ def invoice(services: Services, duty: Duty) -> Outcome:
     link = job.link()
     if link is None and (no := _not_asked(services, crm_name, deal, why)):
         return Outcome("skipped", no)
+    settles: tuple[Owed, ...] = ()
+    if link is not None and (present := with_terms(services, link, deal)) != link:
+        link, settles = present, (owed_settling(job.base_name),)
     draft = job.draft(job.day_of(link))
     same = link is not None and link.agreed.get("fingerprint") == job.fingerprint(draft)
     if link is not None and same and link.state == "posted" and why != "button":
-        return job.unchanged(link, show=TROUBLE in link.agreed)  # what the deal shows is over
+        return job.unchanged(link, show=TROUBLE in link.agreed, more=settles)  # what the deal shows is over
     client = None if same else job.client()
     with job.base.session():
         learned(services, job.base, {line.vat_rate for line in draft.lines})
         present = job.written(client) if link is None else job.brought_up(link, client)
         present = job.posted(present)
     if present == link:
-        return job.unchanged(link, show=True)
+        return job.unchanged(link, show=True, more=settles)
     text = f"Счёт № {present.agreed['number']}"
-    owes = (job.shown(), *owed_paper(services, present))
+    owes = (job.shown(), *owed_paper(services, present), *job.published(present), *settles)
     return Outcome("done", text, owes=owes, links=(present,), result=_told(present))
 
 
@@ -102,8 +108,15 @@ class _Job:
         payload = {"crm": self.crm, "deal": self.deal.id}
         return Owed("show_deal", f"crm:{self.crm}", self.key, payload, merge=f"show_deal:{self.key}")
 
-    def unchanged(self, link: Link, *, show: bool) -> Outcome:
-        owes = (self.shown(),) if show else ()
+    def published(self, link: Link) -> tuple[Owed, ...]:
+        """The bus is told once a version of the invoice."""
+        issue = link.agreed.get("issue", 1)
+        kind = "invoice.created" if issue == 1 else "invoice.changed"
+        data = {**_told(link), "crm": self.crm, "deal": self.deal.id, "base": self.base_name, "issue": issue}
+        return owed_event(self.services, kind, (self.base_name, link.ref_key, str(issue)), data)
+
+    def unchanged(self, link: Link, *, show: bool, more: tuple[Owed, ...]) -> Outcome:
+        owes = ((self.shown(),) if show else ()) + more
         return Outcome("unchanged", "Счёт уже есть, сделка не менялась", owes=owes, result=_told(link))
 
     def client(self) -> Party:
@@ -202,6 +215,10 @@ class _Job:
             "content": found.content,
             "issue": before.agreed.get("issue", 1) + 1 if before else 1,
         }
+        if terms := retention_of(self.deal):
+            agreed[RETENTION] = terms
+        if before and MONEY in before.agreed:
+            agreed[MONEY] = before.agreed[MONEY]
         link = before or Link(self.crm, "deal", self.deal.id, self.base_name, "invoice", found.ref_key, self.marker)
         link = replace(link, state="written", version=found.version, agreed=agreed)
         with self.services.store.unit("bind invoice") as unit:

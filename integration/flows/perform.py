@@ -11,6 +11,8 @@ from integration.flows.deal import invoice_link, show_deal, tell_deal
 from integration.flows.invoice import invoice
 from integration.flows.letter import attach, letter, paper, unsent
 from integration.flows.notice import notice, owed_notice
+from integration.flows.publish import publish
+from integration.flows.pull import payments
 from integration.flows.requisites import save_requisites
 from integration.flows.sync import counterparty
 from integration.log import correlated
@@ -48,6 +50,8 @@ FLOWS: Mapping[str, Flow] = {
     "letter": letter,
     "attach": attach,
     "notice": notice,
+    "payments": payments,
+    "publish": publish,
 }
 
 

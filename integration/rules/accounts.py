@@ -66,7 +66,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A document's code has changed; `number` counts its changes from 1, so that each has a name of its own."""
+    """A document's code or sums have changed; `number` counts its changes from 1: each has a name of its own."""
 
     ref_key: str
     before: str

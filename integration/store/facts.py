@@ -136,15 +136,13 @@ class SqlFacts:
     def keep_rates(self, base: str, told: Collection[Rate]) -> int:
         """Write rates down; accounts that count with a currency from a changed day on are touched."""
         columns = (rates.c.currency, rates.c.day, rates.c.rate, rates.c.multiplicity)
-        first = min((one.date for one in told), default=None)
-        if first is None:
-            return 0
-        stand = {
-            (row.currency, row.day): (Decimal(row.rate), Decimal(row.multiplicity))
-            for row in self._conn.execute(
-                select(*columns).where(rates.c.base == base, rates.c.day >= first.isoformat())
-            )
-        }
+        stand: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+        for days in chunks(sorted({one.date.isoformat() for one in told})):
+            mine = select(*columns).where(rates.c.base == base, rates.c.day.in_(days))
+            stand |= {
+                (row.currency, row.day): (Decimal(row.rate), Decimal(row.multiplicity))
+                for row in self._conn.execute(mine)
+            }
         news = {
             (one.currency, one.date.isoformat()): one
             for one in told

@@ -43,9 +43,10 @@ class SqlLedger(SqlFacts):
 
     # -- accounts -------------------------------------------------------------------------------------------------
 
-    def touched(self, base: str, limit: int = 500) -> list[Account]:
-        """Accounts whose facts have changed since they were computed."""
-        some = select(accounts).where(accounts.c.base == base, _TOUCHED).order_by(accounts.c.id).limit(limit)
+    def touched(self, base: str, limit: int = 500, after: str = "") -> list[Account]:
+        """Accounts whose facts have changed since they were computed, in the order of their ids, from after one."""
+        some = select(accounts).where(accounts.c.base == base, accounts.c.id > after, _TOUCHED)
+        some = some.order_by(accounts.c.id).limit(limit)
         return [_account(row) for row in self._conn.execute(some)]
 
     def take(self, account: Account) -> bool:
@@ -125,7 +126,7 @@ class SqlLedger(SqlFacts):
             self._conn.execute(insert(entries), [_entry_row(account, one, cause, self._now) for one in moved])
 
     def stand(self, account: Account, now: Sequence[Standing]) -> list[Turn]:
-        """Write how the account's documents stand; returns those whose code has changed."""
+        """Write how the account's documents stand; returns those whose code or sums have changed."""
         mine = select(standings).where(standings.c.account == account.id)
         before = {row.ref_key: row for row in self._conn.execute(mine)}
         turns: list[Turn] = []
@@ -138,7 +139,7 @@ class SqlLedger(SqlFacts):
             if same:
                 continue
             number = was.turns if was else 0
-            if was is None or was.code != one.code:
+            if was is None or (was.code, was.amount, was.paid) != (one.code, one.amount, one.paid):
                 number += 1
                 turns.append(Turn(one.ref_key, was.code if was else "", one.code, number))
             rows.append(_standing_row(account, one, number, self._now))

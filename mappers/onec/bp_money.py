@@ -56,17 +56,18 @@ class Money(Invoices):
     """Talks about money. All of them raise Fault as `refusals` says."""
 
     def stamps(self, kind: MoneyKind, organisation: str, since: date, skip: int) -> Talk[tuple[list[Stamp], bool]]:
-        """One page of the documents dated at or after `since`, by (Date, Ref_Key) from `skip`; whether more follow."""
-        name = SETS_OF_MONEY[kind]
+        """One page of the documents dated at or after `since`, by (Date, Ref_Key) from `skip`; whether more follow. A
+        bank document of another operation, one that is no client's money, counts as unposted."""
+        name, more = SETS_OF_MONEY[kind], ",ВидОперации" if kind in _OPERATIONS else ""
         filter_ = f"Date ge {moment(datetime(since.year, since.month, since.day).isoformat())}"  # noqa: DTZ001 – 1C's own local time
         filter_ += " and " + self.model.refers(name, "Организация", organisation, ORGANISATION)
         rows = yield from read_rows(
             listing(
                 f"сверка: {_WORDS[kind]}", name, filter_, top=_PAGE, skip=skip, order="Date,Ref_Key",
-                select="Ref_Key,DataVersion,Posted,DeletionMark,Date",
+                select="Ref_Key,DataVersion,Posted,DeletionMark,Date" + more,
             )
         )  # fmt: skip
-        return [self._stamp(row) for row in rows], len(rows) == _PAGE
+        return [self._stamp(kind, row) for row in rows], len(rows) == _PAGE
 
     def documents(self, kind: MoneyKind, refs: Collection[str]) -> Talk[list[MoneyFact]]:
         """These documents (or contracts) as they stand now, whatever their state; what 1C no longer has is left out.
@@ -123,11 +124,12 @@ class Money(Invoices):
 
     # -- documents ------------------------------------------------------------------------------------------------
 
-    def _stamp(self, row: Mapping[str, Any]) -> Stamp:
+    def _stamp(self, kind: MoneyKind, row: Mapping[str, Any]) -> Stamp:
         ref_key, day = str(row.get("Ref_Key", "")).lower(), self._day(row, "Date")
         if day is None:
             raise Fault("rejected", f"у документа {ref_key} в 1С нет даты", data={"ref_key": ref_key})
         posted, deleted = row.get("Posted") is True, bool(row.get("DeletionMark"))
+        posted = posted and text_of(row, "ВидОперации") in ("", _OPERATIONS.get(kind, text_of(row, "ВидОперации")))
         return Stamp(ref_key, text_of(row, "DataVersion"), posted, deleted, day)
 
     def _fact(self, kind: MoneyKind, row: Mapping[str, Any], letters: str) -> Talk[MoneyFact]:
@@ -148,9 +150,9 @@ class Money(Invoices):
             return self._act(row, letters)
         return self._payment(kind, row, letters)
 
-    def _head(self, row: Mapping[str, Any], letters: str) -> dict[str, Any]:
+    def _head(self, kind: MoneyKind, row: Mapping[str, Any], letters: str) -> dict[str, Any]:
         """What all documents have in common."""
-        stamp = self._stamp(row)
+        stamp = self._stamp(kind, row)
         return {
             "ref_key": stamp.ref_key,
             "number": text_of(row, "Number"),
@@ -167,10 +169,7 @@ class Money(Invoices):
 
     def _payment(self, kind: MoneyKind, row: Mapping[str, Any], letters: str) -> Payment:
         made: Callable[..., Payment] = Refund if kind == "refund" else Payment
-        head = self._head(row, letters)
-        operation = text_of(row, "ВидОперации")
-        if operation and operation != _OPERATIONS[kind]:
-            head["posted"] = False
+        head = self._head(kind, row, letters)
         lines = row.get("РасшифровкаПлатежа")
         rows = [_payment_row(line) for line in (lines if isinstance(lines, list) else ())]
         contracts = {one.contract for one in rows if one.contract}
@@ -185,7 +184,7 @@ class Money(Invoices):
         )
 
     def _act(self, row: Mapping[str, Any], letters: str) -> Act:
-        head, inside = self._head(row, letters), row.get("СуммаВключаетНДС") is not False
+        head, inside = self._head("act", row, letters), row.get("СуммаВключаетНДС") is not False
         of_header = ref_of(row, "СчетНаОплатуПокупателю", INVOICE)
         covered: dict[str, Decimal] = {}
         vat = told = Decimal(0)
