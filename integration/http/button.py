@@ -12,10 +12,12 @@ from typing import Any
 from flask import Response, request
 from sqlalchemy import Connection, select
 
+from integration.flows.story import deal_story
 from integration.http.answers import TRACE, Problem, answer
 from integration.http.parts import Parts, once_more
 from integration.http.routes import Answer, Param, Route
 from integration.store.boxes import AnyRow
+from integration.store.ledger import SqlLedger
 from integration.store.links import SqlLinks
 from integration.store.schema import event_duties, inbox, outbox
 from integration.work import Arrival, Link
@@ -86,24 +88,31 @@ class Button:
             self._seats.release()
 
     def deal(self, name: str, id: str) -> Response:  # noqa: A002
-        """What the links know; payments and their allocations come with the ledger."""
+        """The whole story: what the link knows, and what the ledger says as soon as it knows the invoice."""
         known_deal(self._parts, name, id)
         with self._parts.store.reading() as conn:
             link = invoice_link(self._parts, conn, name, id)
+            story = self._money(conn, link) if link else None
         invoice = invoice_of(self._parts, link) if link else None
-        return answer(
-            {
-                "percent": "0.0",
-                "status": "issued" if link and link.state == "posted" else None,
-                "flags": [],
-                "advance": "0.00",
-                "currency": invoice["currency"] if invoice else None,
-                "invoice": invoice,
-                "acts": [],
-                "payments": [],
-                "allocations": [],
-            }
-        )
+        nothing: dict[str, Any] = {
+            "percent": "0.0",
+            "status": "issued" if link and link.state == "posted" else None,
+            "flags": [],
+            "advance": "0.00",
+            "currency": invoice["currency"] if invoice else None,
+            "acts": [],
+            "payments": [],
+            "allocations": [],
+        }
+        return answer({"invoice": invoice, **(story or nothing)})
+
+    def _money(self, conn: Connection, link: Link) -> dict[str, Any] | None:
+        base = self._parts.settings.onec.get(link.base)
+        if base is None:
+            return None
+        now = self._parts.now()
+        day = now.astimezone(base.timezone).date()
+        return deal_story(SqlLedger(conn, now), link, self._parts.settings.allocation, day)
 
     def _ask(self, name: str, deal: str) -> str:
         """The event's id: a new one, or the one still due that this press merged into (by its identical body)."""

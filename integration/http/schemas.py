@@ -29,6 +29,11 @@ def record(fields: Mapping[str, Any], required: Sequence[str] | None = None, tex
     return made | ({"description": text} if text else {})
 
 
+def _told(texts: str, **others: Any) -> dict[str, Any]:
+    """An object whose fields are texts (sums and dates, too), but for the `others`."""
+    return record({**dict.fromkeys(texts.split(), TEXT), **others})
+
+
 STATE = {"type": "string", "enum": ["due", "running", "done", "parked"]}
 _EVENT = {
     "id": TEXT,
@@ -124,9 +129,20 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "advance": MONEY,
             "currency": MAYBE_TEXT,
             "invoice": {"anyOf": [ref("Invoice"), {"type": "null"}]},
-            "acts": listed(_ANYTHING),
-            "payments": listed(_ANYTHING),
-            "allocations": listed(_ANYTHING),
+            "acts": listed(
+                _told(
+                    "ref_key number date amount currency status percent paid retention",
+                    signed={"type": "boolean"}, due=MAYBE_TEXT, flags=listed(TEXT),
+                )
+            ),
+            "payments": listed(_told("ref_key number date amount currency purpose allocated advance")),
+            "allocations": listed(
+                _told(
+                    "payment payment_number date obligation label instalment amount currency paid paid_currency rule "
+                    "explanation",
+                    rate=MAYBE_TEXT,
+                )
+            ),
         }
     ),
     "Requisites": record(

@@ -1,0 +1,53 @@
+"""GET /api/deals/NAME/ID: the whole story of a deal's money, sums as text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from integration.http.app import create_app
+from integration.http.parts import Parts
+from tests.flows.books import Books
+from tests.flows.town import Town
+
+TOKEN = "a-token-for-reading"
+
+
+def test_the_whole_story_of_a_deal(town: Town, tmp_path: Path) -> None:
+    """What was invoiced, delivered and paid, where each payment went and why, and what is left on the account."""
+    town.secrets["API"] = TOKEN
+    town.reset(tmp_path, {"security": {"tokens": ["env:API"]}})
+    books = Books(town)
+    retained = {"cRetentionAmount": 500_000, "cRetentionAmountCurrency": "RUB", "cRetentionDate": "2027-02-24"}
+    deal = books.deal(10_000_000, **retained)
+    assert (told(town, deal)["status"], told(town, deal)["acts"]) == ("issued", [])
+    bill = books.bill(deal)
+    books.act(10_000_000, bill)
+    books.pay(6_000_000, bill)
+    books.pay(5_000_000, purpose=f"Оплата по счету № {town.invoice(deal)['Number']}")
+    books.pull()
+    story = told(town, deal)
+    assert (story["percent"], story["status"], story["flags"], story["advance"], story["currency"]) == (
+        "100.0", "closed", ["overpaid"], "1000000.00", "RUB",
+    )  # fmt: skip
+    assert (story["invoice"]["amount"], story["invoice"]["ref_key"]) == ("10000000.00", bill)
+    [act] = story["acts"]
+    assert (act["amount"], act["paid"], act["status"], act["signed"]) == ("10000000.00", "10000000.00", "closed", True)
+    assert [(one["amount"], one["allocated"], one["advance"]) for one in story["payments"]] == [
+        ("6000000.00", "6000000.00", "0.00"), ("5000000.00", "4000000.00", "1000000.00"),
+    ]  # fmt: skip
+    assert sorted((one["amount"], one["rule"], one["instalment"]) for one in story["allocations"]) == [
+        ("3500000.00", "purpose", "regular"), ("500000.00", "purpose", "retention"),
+        ("6000000.00", "explicit", "regular"),
+    ]  # fmt: skip
+    assert all(one["explanation"] and one["rate"] is None for one in story["allocations"])
+
+
+def told(town: Town, deal: str) -> dict[str, Any]:
+    world = town.world
+    parts = Parts(world.settings, world.store, {}, {}, town.now, clock=time.monotonic)
+    client = create_app(parts).test_client()
+    answer = client.get(f"/api/deals/espo/{deal}", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.get_json())
