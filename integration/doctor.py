@@ -27,6 +27,8 @@ def examine(world: World, broker: Callable[[], list[Finding]]) -> Iterator[tuple
         yield from _all(f"1С {name}", lambda base=base: _one_base(base))  # type: ignore[misc]
     for name, crm in world.services.crms.items():
         yield from _all(f"CRM {name}", lambda crm=crm: crm.ask(crm.say.check()))  # type: ignore[misc]
+    for name, registry in world.services.registries.items():
+        yield from _all(f"реквизиты {name}", lambda registry=registry: registry.ask(registry.say.check()))  # type: ignore[misc]
     if not world.settings.onec or not world.settings.crm:
         yield "crm1c.toml", Finding("FAIL", "нет ни одной базы 1С или CRM", "добавьте [onec.ИМЯ] и [crm.ИМЯ]")
     if world.settings.web.public_url is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from integration.errors import Ambiguous, Doubt
@@ -11,6 +11,9 @@ from integration.services import Services
 from integration.work import own_key
 
 T = TypeVar("T")
+
+_NOTED = frozenset({"counterparty"})  # objects that are looked for before their lock is taken (`made_since`)
+_SKEW = timedelta(seconds=10)
 
 
 def create_once(
@@ -43,11 +46,20 @@ def create_unfound(services: Services, about: str, key: tuple[str, ...], create:
         if age < patience:
             raise Doubt(retry_after=max(1.0, min(patience / 9, patience - age)))
     try:
-        return create()
+        made = create()
     except Ambiguous as error:
         services.store.set_watermark(_mark(about, key), services.now().isoformat())
         error.about = about
         raise
+    if about in _NOTED:
+        services.store.set_watermark(f"made:{lock_name(about, key)}", services.now().isoformat())
+    return made
+
+
+def made_since(services: Services, about: str, key: tuple[str, ...], moment: datetime) -> bool:
+    """May crm1c have created this object since it was looked for at `moment`? Clocks of hosts differ a little."""
+    made = services.store.watermark(f"made:{lock_name(about, key)}")
+    return made is not None and datetime.fromisoformat(made) >= moment - _SKEW
 
 
 def doubted(services: Services, about: str, key: tuple[str, ...]) -> datetime | None:

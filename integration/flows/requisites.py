@@ -6,11 +6,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import monotonic
 
 from integration.errors import Busy, Conflict, Crm1cError, Misconfigured, Rejected, Transient
 from integration.flows.answer import Answer, keep_rows, kept_rows, share, shared
-from integration.flows.once import create_unfound, lock_name
+from integration.flows.once import create_unfound, lock_name, made_since
 from integration.rules.requisites import (
     as_party,
     decided,
@@ -53,7 +54,8 @@ def requisites(
     wait = services.settings.delivery.slot_wait if patience is None else patience
     started, deadline = services.now(), monotonic() + max(wait, 10.0)
     base = _base(services)
-    name = lock_name("counterparty", (base.name if base else "", inn))
+    # Not the counterparty's own lock: an invoice of this client never waits for a registry.
+    name = lock_name("requisites", (base.name if base else "", inn))
     while True:
         found = shared(services, inn, kpp, started)
         if found is not None:
@@ -63,7 +65,7 @@ def requisites(
                 found = shared(services, inn, kpp, started)
                 if found is not None:
                     return found
-                answer = _Chain(services, base, inn, kpp, crm, wait, account).answer()
+                answer = _Chain(services, base, inn, kpp, crm, wait, services.now(), account).answer()
                 share(services, kpp, answer)
                 return answer
         except Busy as busy:
@@ -79,7 +81,9 @@ def save_requisites(services: Services, duty: Duty) -> Outcome:
         return Outcome("skipped", f"Реквизиты ИНН {payload['inn']} ждут выбора человека или уже не находятся")
     base = _base(services)
     if answer.source == ONEC and base is not None:  # another try wrote it there; the CRM may still lack it
-        _Chain(services, base, answer.inn, payload["kpp"], payload["crm"] or None, None).into_crm(answer.row)
+        _Chain(services, base, answer.inn, payload["kpp"], payload["crm"] or None, None, services.now()).into_crm(
+            answer.row
+        )
     if any(one.endswith("owed") for one in answer.saved):
         raise Transient("1С или CRM всё ещё не отвечает. Повторим сами.", system=duty.system)
     return Outcome("done", f"Реквизиты ИНН {payload['inn']} записаны")
@@ -95,6 +99,7 @@ class _Chain:
     kpp: str
     crm: str | None
     wait: float | None
+    started: datetime
     account: Party | None = None
 
     def answer(self) -> Answer:
@@ -174,22 +179,23 @@ class _Chain:
         return replace(answer, saved=saved)
 
     def _into_onec(self, row: Requisites, answer: Answer) -> str:
-        """The Ref_Key of the counterparty. 1C was asked under this very lock; where that failed, it is asked now."""
+        """The Ref_Key of the counterparty: made, unless crm1c made it while the registries were being asked. Where 1C
+        could not be asked before, it is asked now."""
         base = self.base
         if base is None:
             return ""
-        party = as_party(row)
-        with base.session(patience=self.wait):
-            if ONEC not in answer.asked:
+        party, key = as_party(row), (base.name, self.inn)
+        with self.services.store.lock(lock_name("counterparty", key)), base.session(patience=self.wait):
+            if ONEC not in answer.asked or made_since(self.services, "counterparty", key, self.started):
                 there = [one for one in base.ask(base.say.parties(self.inn)) if one.kpp == party.kpp]
                 if there:
                     return there[0].ref_key
-            key = own_key("counterparty", base.name, party.inn, party.kpp)
+            own = own_key("counterparty", base.name, party.inn, party.kpp)
             made: Found = create_unfound(
                 self.services,
                 "counterparty",
-                (base.name, self.inn),
-                lambda: base.ask(base.say.create_counterparty(party, key, reread=False)),
+                key,
+                lambda: base.ask(base.say.create_counterparty(party, own, reread=False)),
             )
         log.info("контрагент ИНН %s записан в 1С", self.inn)
         return made.ref_key

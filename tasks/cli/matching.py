@@ -185,12 +185,14 @@ def list_links(crm: str | None, base: str | None) -> None:
 
 
 @links.command("import", epilog="Пример: crm1c links import clients.csv --confirm")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="ФАЙЛ")
+@click.argument("file", type=click.Path(path_type=Path), metavar="ФАЙЛ")
 @click.option("--crm", help="Имя таблицы [crm.ИМЯ], если их несколько.")
 @click.option("--onec", "base", help="Имя таблицы [onec.ИМЯ], если их несколько.")
 @click.option("--confirm", is_flag=True, help="Записать; без этого файл только проверяется.")
 def import_links(file: Path, crm: str | None, base: str | None, *, confirm: bool) -> None:
     """Взять связи из CSV: id записи CRM и ссылка 1С (GUID); разделитель — «,», «;» или табуляция."""
+    if not file.is_file():
+        raise click.BadParameter(f"нет файла {file}", param_hint="ФАЙЛ")
     settings = settings_ready(quiet=True)
     crm_name, base_name = _named(settings, crm, base)
     with looking(settings) as world:

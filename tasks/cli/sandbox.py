@@ -27,6 +27,7 @@ ONEC_USER, ONEC_PASSWORD = "Обмен", "obmen"
 CRM_KEY = "5a4db0c0ffee4cafe0a11ce0b0bca750"
 CRM_ADMIN, CRM_ADMIN_PASSWORD = "admin", "sandbox-admin"
 ORGANISATION = "7707083893"
+REGISTRY_TOKEN = "sandbox-token"  # noqa: S105 – of the sandbox registry, which asks everybody for this one
 SENDER = "Рассвет-Сервис, бухгалтерия <buh@rassvet.example>"
 
 
@@ -37,6 +38,7 @@ class Sandbox:
     onec: str
     crm: str
     mail: str
+    registry: str
     folder: Path
     token: str
     settings: Settings
@@ -58,12 +60,14 @@ def sandboxed(
         onec = stack.enter_context(started("onec"))
         crm = stack.enter_context(started("crm", "--interval", "0.2", "--retry-period", "2", *crm_options))
         mail = stack.enter_context(started("mail"))
+        registry = stack.enter_context(started("registry"))
         token = f"crm1c_{secrets.token_urlsafe(32)}"
         environ = {
             "ONEC_PASSWORD": ONEC_PASSWORD,
             "ESPO_API_KEY": CRM_KEY,
             "ESPO_WEBHOOK_SECRET": secrets.token_hex(16),
             "API_TOKEN": token,
+            "DADATA_TOKEN": REGISTRY_TOKEN,
         }
         document = {
             "database": {"url": f"sqlite:///{place / 'crm1c.db'}"},
@@ -87,6 +91,11 @@ def sandboxed(
                     "webhook_secret": ["env:ESPO_WEBHOOK_SECRET"],
                 }
             },
+            "requisites": {
+                "order": ["onec", "egrul", "dadata"],
+                "egrul": {"base_url": registry},
+                "dadata": {"base_url": f"{registry}/suggestions/api/4_1/rs", "token": "env:DADATA_TOKEN"},
+            },
             "security": {"tokens": ["env:API_TOKEN"]},
             "mail": {"host": "127.0.0.1", "port": smtp_port(mail), "tls": "none", "sender": SENDER},
             "paper": {"folder": str(papers or place / "papers"), "director": "Песочкина Вера Ильинична"},
@@ -95,7 +104,7 @@ def sandboxed(
         settings = read(document, environ)
         log.configure(settings.log)
         log.register_secrets(settings.known_secrets)
-        yield Sandbox(onec, crm, mail, place, token, settings)
+        yield Sandbox(onec, crm, mail, registry, place, token, settings)
 
 
 def smtp_port(mail: str) -> int:

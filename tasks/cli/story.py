@@ -27,6 +27,7 @@ from tasks.cli.sandbox import CRM_ADMIN, CRM_ADMIN_PASSWORD, Sandbox, sandboxed
 PATIENCE = 60.0  # seconds for one chapter of the story
 INVOICES = "Document_СчетНаОплатуПокупателю"
 CLIENT = {"name": "ООО «Ромашка»", "cInn": "7700000016", "cKpp": "770001001", "emailAddress": "buh@romashka.example"}
+NEWCOMER, ASKED = "7800000027", "5400000036"  # companies of the sandbox registry
 _LOUD = ("crm1c.http", "crm1c.work", "crm1c.circuit")
 
 
@@ -73,6 +74,7 @@ class _Story:
             logging.getLogger(name).propagate = False
         self.first()
         self.with_trouble()
+        self.requisites()
         verdict = f"[bold green]Проверено чтением из 1С и CRM: {self.checked} из {self.checked}[/]"
         if self.failed:
             verdict = "[bold red]Не сошлось:[/]\n" + "\n".join(f"  • {escape(text)}" for text in self.failed)
@@ -165,6 +167,45 @@ class _Story:
         log = requests.get(f"{self.place.onec}/_sandbox/log", timeout=10).json()
         created = [one for one in log if one["method"] == "POST" and one["path"].endswith(INVOICES)]
         self.check("записан один раз: второй попытки записи не было, счёт найден по ключу", len(created) == 1)
+
+    def requisites(self) -> None:
+        self.chapter("Глава 3. Реквизиты по ИНН", "Сначала 1С, затем учебные ЕГРЮЛ и DaData; найденное записывается.")
+        self.begin(f"Петров заводит клиента, зная только ИНН {NEWCOMER}")
+        body = {"user": "petrov", "method": "POST", "path": "Account", "body": {"name": "Полесье", "cInn": NEWCOMER}}
+        made = requests.post(f"{self.place.crm}/_sandbox/act", json=body, timeout=10).json()["body"]
+        path = f"Account/{made['id']}"
+        self.check("карточка клиента заполнена", self.until(lambda: bool(self.crm("GET", path).get("c1cRefKey"))))
+        shown = self.crm("GET", path)
+        there = [one for one in self.onec("Catalog_Контрагенты") if one["ИНН"] == NEWCOMER]
+        same = len(there) == 1 and (there[0]["КПП"], there[0]["Ref_Key"]) == (shown["cKpp"], shown["c1cRefKey"])
+        self.check(f"контрагент в 1С один: {there[0]['Description'] if there else 'нет'}, КПП {shown['cKpp']}", same)
+
+        self.begin(f"Иванова нажимает кнопку «реквизиты» для ИНН {ASKED}")
+        answer = self.asked(ASKED)
+        told = answer.json()
+        self.say(f"{told.get('source')}: {told.get('name')}, КПП {told.get('kpp')}, {told.get('address')}")
+        there = [one for one in self.onec("Catalog_Контрагенты") if one["ИНН"] == ASKED]
+        where = f"where[0][type]=equals&where[0][attribute]=cInn&where[0][value]={ASKED}"
+        accounts = self.crm("GET", f"Account?{where}")
+        self.check("найдено в ЕГРЮЛ и записано в 1С", answer.ok and told["source"] == "egrul" and len(there) == 1)
+        self.check("и в CRM", accounts.get("total") == 1)
+        self.check("второй раз отвечает сама 1С", self.asked(ASKED).json().get("source") == "onec")
+
+        self.begin("В номере опечатка")
+        before = len(self.log(self.place.registry))
+        refused = self.asked(ASKED[:-1] + "7")
+        self.say(refused.json()["detail"])
+        unasked = len(self.log(self.place.registry)) == before
+        self.check("отказ, и никто не спрошен", refused.status_code == 422 and unasked)
+
+    def asked(self, inn: str) -> requests.Response:
+        """The button: GET /api/requisites/ИНН."""
+        headers = {"Authorization": f"Bearer {self.place.token}"}
+        return requests.get(f"{self.url}/api/requisites/{inn}", headers=headers, timeout=30)
+
+    @staticmethod
+    def log(system: str) -> list[dict[str, Any]]:
+        return list(requests.get(f"{system}/_sandbox/log", timeout=10).json())
 
     # -- what chapters are made of --------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from integration.http.app import create_app
 from integration.http.parts import Parts
+from integration.http.requisites import RequisitesRoutes
 from integration.settings import read
 from integration.store.engine import connect
 from integration.store.unit import SqlStore
@@ -240,9 +241,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     settings = read(tomllib.loads(LEAST), {})
     engine = connect(f"sqlite:///{tmp_path_factory.mktemp('docs') / 'crm1c.db'}")
     store = SqlStore(engine, lambda: pytest.fail("no clock is needed"), settings.delivery, lambda *_: None)
-    return create_app(
-        Parts(settings=settings, store=store, senders={}, probes={}, now=lambda: pytest.fail("no clock is needed"))
-    )
+    clock = lambda: pytest.fail("no clock is needed")  # noqa: E731
+    parts = Parts(settings=settings, store=store, senders={}, probes={}, now=clock)
+    return create_app(parts, RequisitesRoutes(parts, lambda *_: pytest.fail("nobody asks")).routes())
 
 
 def _command(words: list[str]) -> tuple[click.Command, list[str]]:

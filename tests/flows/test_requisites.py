@@ -11,7 +11,10 @@ import pytest
 
 from integration.errors import Busy, Rejected
 from integration.flows.answer import Answer
+from integration.flows.counterparty import ensure_counterparty
 from integration.flows.requisites import Unasked, requisites
+from integration.steps import listen
+from mappers.canonical import Party
 from sandbox.onec.companies import valid_inn
 from sandbox.registry import TOKEN, Registry
 from sandbox.registry.companies import ogrn
@@ -259,6 +262,27 @@ def test_fifty_at_once_make_one(place: Place) -> None:
     assert len(place.counterparties(COMPANY["inn"])) == 1
     assert len(place.accounts(COMPANY["inn"])) == 1
     assert len([one for one in place.app.log.since() if one["path"] == "/"]) == 1
+
+
+def test_an_invoice_that_makes_the_client_meanwhile_makes_no_second_one(place: Place) -> None:
+    """While registries are asked, an invoice of the same client finds no counterparty and makes it."""
+    once = iter([1])
+
+    def meanwhile(boundary: str) -> None:
+        if boundary == "поиск в ЕГРЮЛ: answered" and next(once, None):
+            client = Party("Полесье", COMPANY["inn"], COMPANY["kpp"], id="acc1")
+            services = place.town.world.services
+            with services.bases["main"].session():
+                ensure_counterparty(services, services.bases["main"], "espo", client)
+
+    end = listen(meanwhile)
+    try:
+        assert place.ask(COMPANY["inn"]).source == "egrul"
+    finally:
+        end()
+    [there] = place.counterparties(COMPANY["inn"])
+    [account] = place.accounts(COMPANY["inn"])
+    assert account["c1cRefKey"] == there["Ref_Key"]
 
 
 def test_no_session_is_told_and_never_one_over_the_limit(place: Place) -> None:
