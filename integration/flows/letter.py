@@ -80,8 +80,10 @@ def attach(services: Services, duty: Duty) -> Outcome:
     """The duty "attach": the kept paper is put beside the deal in the CRM."""
     job = _Job(services, duty)
     printed, crm = job.printed(), services.crms[job.crm]
-    if printed is None or "files" not in crm.say.capabilities:
-        return Outcome("skipped", "Счёт не напечатан" if printed is None else "Эта CRM файлов не хранит")
+    if printed is None or not printed.pdf:
+        return Outcome("skipped", "PDF этой версии нет: не напечатан или убран за давностью")
+    if "files" not in crm.say.capabilities:
+        return Outcome("skipped", "Эта CRM файлов не хранит")
     deal = job.deal()
     if deal is None:
         return Outcome("skipped", "Сделка удалена в CRM")

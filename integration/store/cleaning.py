@@ -29,7 +29,7 @@ def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> in
         unit.conn.execute(delete(leases).where(leases.c.until < before))
         unit.conn.execute(delete(slots).where(slots.c.started_at < before))
         # Which letter went when to whom is kept as accounting papers are; the PDF itself can be made again.
-        unit.conn.execute(update(papers).where(papers.c.made_at < before).values(pdf=b""))
+        unit.conn.execute(update(papers).where(papers.c.sent_at < before).values(pdf=b""))
         kept = store.now() - _PAPERS_KEPT
         unit.conn.execute(delete(papers).where(papers.c.made_at < kept))
         unit.conn.execute(delete(notices).where(notices.c.told_at < kept))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from integration.store.cleaning import cleanup
 from integration.store.schema import outbox, papers
 from sandbox.mail import Mail
 from sandbox.serve import serving
@@ -240,6 +241,16 @@ def test_a_print_form_of_1c_is_taken_where_one_is_configured(place: Town, tmp_pa
     [letter] = post.letters()
     assert letter["attachments"][0]["sha256"] == hashlib.sha256(answers[1][0]).hexdigest()
     assert letter["subject"].startswith("Счет № 1 от 24.11.2026 на 122,00 руб.")
+
+
+def test_old_papers_make_room_but_are_remembered(mailing: Town, post: Mail) -> None:
+    """The PDF of a sent letter goes with old work; that it was sent, when and to whom, stays for five years."""
+    mailing.done(mailing.deal(account=WRITTEN))
+    for days, left in ((89, [True]), (2, [False]), (5 * 366, [])):
+        mailing.pass_time(days * 86_400)
+        cleanup(mailing.world.store)
+        assert [bool(row.pdf) for row in rows(mailing)] == left
+        assert all((row.state, row.recipient) == ("sent", MAILBOX) for row in rows(mailing))
 
 
 def test_notices_by_mail_wait_for_the_morning_and_come_once(place: Town, tmp_path: Path, post: Mail) -> None:
