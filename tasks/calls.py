@@ -31,6 +31,7 @@ TASKS: dict[str, str] = {
     "show_deal": "crm1c.show_deal_in_crm",
     "tell_deal": "crm1c.tell_manager_in_crm",
     "counterparty": "crm1c.sync_counterparty",
+    "tell_account": "crm1c.tell_editor_in_crm",
     "save_requisites": "crm1c.save_requisites",
     "paper": "crm1c.print_invoice",
     "letter": "crm1c.mail_invoice",

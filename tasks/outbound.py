@@ -14,6 +14,7 @@ from tasks.calls import TASKS
 # Kind of duty → the queue it is carried out in.
 QUEUE = {
     "counterparty": "onec",
+    "tell_account": "crm",
     "save_requisites": "onec",
     "invoice": "onec",
     "show_deal": "crm",

@@ -14,7 +14,7 @@ from integration.flows.notice import notice, owed_notice
 from integration.flows.publish import publish
 from integration.flows.pull import payments
 from integration.flows.requisites import save_requisites
-from integration.flows.sync import counterparty
+from integration.flows.sync import counterparty, tell_account
 from integration.log import correlated
 from integration.retry import POLICIES, Again, decide
 from integration.services import Services
@@ -37,11 +37,18 @@ _UNSENT = {
     "unknown": "ответ потерян, и ушло ли письмо, неизвестно. Спросите клиента, прежде чем отправлять снова.",
 }
 
+_UNSYNCED = {
+    "bug": _GAVE_UP["bug"],
+    "exhausted": "система слишком долго не отвечала. Администратору: crm1c events replay.",
+    "unknown": "ответ системы потерян. Администратору: crm1c events replay.",
+}
+
 Flow = Callable[[Services, Duty], Outcome]
 
 # What can be owed. A new kind of duty is one line here.
 FLOWS: Mapping[str, Flow] = {
     "counterparty": counterparty,
+    "tell_account": tell_account,
     "save_requisites": save_requisites,
     "invoice": invoice,
     "show_deal": show_deal,
@@ -115,6 +122,9 @@ def _told(services: Services, work: Duty | Event, kind: str, reason: str) -> tup
     if work.kind in ("paper", "letter", "attach"):
         cause, text = unsent(services, work, _UNSENT.get(kind, reason))
         return owed_notice(services, work.payload["crm"], work.payload["deal"], cause, text)
+    if work.kind == "counterparty" and "account" in work.payload:
+        payload = {name: work.payload[name] for name in ("crm", "account")} | {"reason": _UNSYNCED.get(kind, reason)}
+        return (Owed("tell_account", f"crm:{payload['crm']}", work.key, payload),)
     if work.kind != "invoice":
         return ()
     crm, deal = work.payload["crm"], work.payload["deal"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from integration.errors import Conflict, Rejected, Transient
+from integration.errors import Conflict, Transient
 from integration.flows.answer import Answer, kept_row
 from integration.flows.profile import learned
 from integration.flows.requisites import requisites
@@ -50,6 +50,14 @@ def sync_duty(services: Services, link: Link, side: str, delay: float = 0) -> Ow
     return Owed(KIND, system, key, payload, merge=f"{KIND}:{key}:{side}", delay=delay)
 
 
+def tell_account(services: Services, duty: Duty) -> Outcome:
+    """The duty "tell_account": why a client is not kept alike, in its stream. Payload {crm, account, reason}."""
+    crm = services.crms[duty.payload["crm"]]
+    text = f"Обмен с 1С остановлен: {duty.payload['reason']}"
+    written = crm.ask(crm.say.tell_account(duty.payload["account"], text))
+    return Outcome("done" if written else "unchanged", text)
+
+
 def resolve(services: Services, clash: Clash, take: Side) -> bool:
     """A person's decision: the side whose value both shall bear. False when the conflict is over meanwhile."""
     with services.store.unit("resolve conflict") as unit:
@@ -84,12 +92,7 @@ def _joined(services: Services, crm_name: str, account: Party) -> Outcome:
     """An account that is linked to nothing yet: its requisites are filled in, and 1C's counterparty found or made."""
     if not account.inn:
         return Outcome("skipped", "У клиента не заполнен ИНН")
-    crm = services.crms[crm_name]
-    try:
-        answer = requisites(services, account.inn, account.kpp, crm=crm_name, account=account)
-    except Rejected as error:
-        crm.ask(crm.say.tell_account(account.id, f"Реквизиты не запрошены: {error.reason}"))
-        raise
+    answer = requisites(services, account.inn, account.kpp, crm=crm_name, account=account)
     if answer.row is None:
         return _unjoined(services, crm_name, account, answer)
     with services.store.unit("look for links") as unit:

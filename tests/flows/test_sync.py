@@ -283,6 +283,18 @@ def test_a_counterparty_that_was_marked_is_told_once(pair: Pair) -> None:
     assert pair.shown["name"] == "Полесье АО"
 
 
+def test_what_1c_refuses_is_told_to_the_editor(pair: Pair) -> None:
+    """A rule of the configuration forbids the edit: parked for a person, and the client's stream says why."""
+    refusal = '{"odata.error": {"code": "-1", "message": {"lang": "ru", "value": "Телефон занят другим клиентом"}}}'
+    app, json_type = pair.town.onec_app, "application/json"
+    pair.town.fault(app, "status", "PATCH", COUNTERPARTIES, status=500, body=refusal, content_type=json_type)
+    pair.edit(phoneNumber="+74957654321")
+    event = pair.tell()
+    pair.town.work()
+    assert pair.town.event(event).kind == "rejected"
+    assert any("Телефон занят другим клиентом" in note for note in pair.town.notes(pair.account))
+
+
 def test_two_accounts_of_one_counterparty_are_reported(pair: Pair) -> None:
     _, made = pair.town.crm.act("ivanova", "POST", "Account", {"name": "Полесье два", "cInn": INN, "cKpp": KPP})
     pair.town.tell(made["id"], "create", "Account")
