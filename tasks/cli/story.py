@@ -22,6 +22,7 @@ from integration.store import journal, keys
 from tasks import run
 from tasks.base import Process
 from tasks.cli.common import running
+from tasks.cli.money_story import MoneyStory
 from tasks.cli.sandbox import CRM_ADMIN, CRM_ADMIN_PASSWORD, Sandbox, sandboxed
 
 PATIENCE = 60.0  # seconds for one chapter of the story
@@ -75,6 +76,7 @@ class _Story:
         self.first()
         self.with_trouble()
         self.requisites()
+        MoneyStory(self).play()
         verdict = f"[bold green]Проверено чтением из 1С и CRM: {self.checked} из {self.checked}[/]"
         if self.failed:
             verdict = "[bold red]Не сошлось:[/]\n" + "\n".join(f"  • {escape(text)}" for text in self.failed)

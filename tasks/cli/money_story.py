@@ -1,0 +1,167 @@
+"""The demo's chapter of money: a retention over three months, an advance over three acts, dollars and a refund. The
+months pass in the dates of 1C's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+import requests
+
+from integration.bootstrap import World
+from integration.flows.pull import pull_payments
+from tasks.cli.sandbox import Sandbox
+
+PAYMENT, REFUND = "Document_ПоступлениеНаРасчетныйСчет", "Document_СписаниеСРасчетногоСчета"
+ACT, INVOICE = "Document_РеализацияТоваровУслуг", "Document_СчетНаОплатуПокупателю"
+RATES = "InformationRegister_КурсыВалют"
+CLIENTS = ("7714088525", "7714099171")
+_HEAD = ("Организация_Key", "Контрагент_Key", "ДоговорКонтрагента_Key", "ВалютаДокумента_Key")
+
+
+class Story(Protocol):
+    """What of the demo a chapter uses."""
+
+    place: Sandbox
+    url: str
+
+    @property
+    def world(self) -> World: ...
+
+    def chapter(self, title: str, text: str) -> None: ...
+
+    def begin(self, text: str) -> None: ...
+
+    def check(self, text: str, good: bool) -> None: ...
+
+    def loud(self, *, on: bool) -> None: ...
+
+    def follow(self, deal: str) -> None: ...
+
+    def until(self, done: Callable[[], bool]) -> bool: ...
+
+    def onec(self, name: str) -> list[dict[str, Any]]: ...
+
+    def crm(self, method: str, path: str) -> dict[str, Any]: ...
+
+
+class MoneyStory:
+    """One deal after another, each with the documents that an accountant writes in 1C."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.today = story.world.services.now().astimezone(story.world.settings.onec["main"].timezone).date()
+        self.deal_id, self.bill = "", ""
+        self.head: dict[str, Any] = {}
+
+    def play(self) -> None:
+        """The four stories."""
+        self.story.chapter("Глава 4. Деньги", "Частичные оплаты, удержание, аванс, валюта, возврат. Даты ставит 1С.")
+        self.retention()
+        self.advance()
+        self.dollars_and_refund()
+
+    def retention(self) -> None:
+        due = self.today + timedelta(days=92)
+        self.begin_deal(
+            "Цех под ключ", 10_000_000, cRetentionAmount=500_000, cRetentionAmountCurrency="RUB",
+            cRetentionDate=due.isoformat(),
+        )  # fmt: skip
+        self.act(10_000_000)
+        self.pay("Сегодня приходит 6 000 000 ₽", 6_000_000, self.today)
+        self.shows("partially_paid", "60.0")
+        self.pay("Завтра — ещё 3 500 000 ₽", 3_500_000, self.today + timedelta(days=1))
+        self.shows("retention_pending", "95.0")
+        self.pay("Через три месяца — удержание 500 000 ₽", 500_000, due)
+        self.shows("closed", "100.0")
+
+    def advance(self) -> None:
+        self.begin_deal("Обслуживание по актам", 1_250_000)
+        self.pay("Аванс 1 000 000 ₽", 1_000_000, self.today)
+        self.story.begin("Акты на 400 000, 350 000 и 500 000 ₽: аванс тратится сам")
+        for amount in (400_000, 350_000, 500_000):
+            self.act(amount)
+        self.pull()
+        told = self.api()
+        acts = [(one["status"], one["percent"]) for one in told["acts"]]
+        expected = [("closed", "100.0"), ("closed", "100.0"), ("partially_paid", "50.0")]
+        self.story.check("закрыт, закрыт, оплачен на 50 %; аванса не осталось", acts == expected)
+        self.story.check(f"аванс {told['advance']}", told["advance"] == "0.00")
+        self.shows("partially_paid", "80.0")
+
+    def dollars_and_refund(self) -> None:
+        self.begin_deal("Поставка датчиков", 100_000, client=1)
+        [dollar] = [one["Ref_Key"] for one in self.story.onec("Catalog_Валюты") if one["Code"] == "840"]
+        rate = {"Period": f"{self.today}T00:00:00", "Валюта_Key": dollar, "Курс": "80.5", "Кратность": 1}
+        self.put(RATES, rate)
+        self.pay("Приходит 1 000 $, курс дня 80,5", 1_000, self.today, ВалютаДокумента_Key=dollar)
+        self.shows("partially_paid", "80.5")
+        why = self.api()["allocations"][0]
+        self.story.check(f"курс и обе суммы сохранены: {why['paid']} {why['paid_currency']} × {why['rate']} = "
+                         f"{why['amount']} ₽", (why["paid"], why["amount"]) == ("1000.00", "80500.00"))  # fmt: skip
+        self.story.begin("Клиенту возвращают 20 500 ₽")
+        self.bank(REFUND, "ВозвратПокупателю", 20_500, self.today)
+        self.pull()
+        self.shows("partially_paid", "60.0")
+
+    # -- what the stories are made of -----------------------------------------------------------------------------
+
+    def begin_deal(self, name: str, amount: int, client: int = 0, **more: Any) -> None:
+        story = self.story
+        story.begin(f"Сделка «{name}» на {amount:,} ₽".replace(",", " "))
+        story.loud(on=False)
+        account = {"name": ("ООО «Полянка»", "ООО «Заречье»")[client], "cInn": CLIENTS[client], "cKpp": "771401001"}
+        body: dict[str, Any] = {"user": "ivanova", "name": name, "amount": amount, "amountCurrency": "RUB", **more}
+        body |= {"stage": "Proposal", "account": account}
+        answer = requests.post(f"{story.place.crm}/_sandbox/deals", json=body, timeout=10)
+        answer.raise_for_status()
+        self.deal_id = str(answer.json()["body"]["id"])
+        story.follow(self.deal_id)
+        [invoice] = [one for one in story.onec(INVOICE) if self.deal_id in one["Комментарий"]]
+        self.bill, self.head = invoice["Ref_Key"], {name: invoice[name] for name in _HEAD}
+
+    def act(self, amount: int) -> None:
+        line = {"LineNumber": 1, "Количество": 1, "Цена": amount, "Сумма": amount, "СтавкаНДС": "НДС22"}
+        body = {"СуммаДокумента": amount, "СуммаВключаетНДС": True, "Услуги": [line]}
+        self.put(ACT, self.dated(self.today) | body | {"СчетНаОплатуПокупателю_Key": self.bill})
+
+    def pay(self, text: str, amount: int, day: date, **more: Any) -> None:
+        self.story.begin(text)
+        self.bank(PAYMENT, "ОплатаПокупателя", amount, day, **more)
+        self.pull()
+
+    def bank(self, name: str, operation: str, amount: int, day: date, **more: Any) -> None:
+        row = {"LineNumber": 1, "СуммаПлатежа": amount, "СчетНаОплату_Key": self.bill}
+        row |= {"ДоговорКонтрагента_Key": self.head["ДоговорКонтрагента_Key"]}
+        body = {"ВидОперации": operation, "СуммаДокумента": amount, "РасшифровкаПлатежа": [row]}
+        self.put(name, self.dated(day) | body | more)
+
+    def dated(self, day: date) -> dict[str, Any]:
+        return {**self.head, "Posted": True, "Date": datetime(day.year, day.month, day.day, 10).isoformat()}  # noqa: DTZ001 – 1C's own local time
+
+    def put(self, name: str, body: Mapping[str, Any]) -> None:
+        requests.post(f"{self.story.place.onec}/_sandbox/seed", json={name: [body]}, timeout=10).raise_for_status()
+
+    def pull(self) -> None:
+        """What the clock does every half an hour."""
+        pull_payments(self.story.world.services, "main")
+
+    def shows(self, status: str, percent: str) -> None:
+        """Wait for the CRM's deal, and read it there."""
+
+        def there() -> bool:
+            shown = self.story.crm("GET", f"Opportunity/{self.deal_id}")
+            told = Decimal(str(shown.get("cPaidPercent") or 0))
+            return shown.get("cPaymentStatus") == status and told == Decimal(percent)
+
+        self.story.check(f"в CRM: {status}, {percent} %", self.story.until(there))
+
+    def api(self) -> dict[str, Any]:
+        answer = requests.get(
+            f"{self.story.url}/api/deals/espo/{self.deal_id}",
+            headers={"Authorization": f"Bearer {self.story.place.token}"},
+            timeout=10,
+        )
+        return dict(answer.json())
