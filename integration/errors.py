@@ -19,7 +19,7 @@ message; it is shown to people, so it is Russian and says what to do.
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mappers.dialect import Fault
 
@@ -37,10 +37,11 @@ class Crm1cError(Exception):
         detail: str = "",
         retry_after: float | None = None,
         hold: bool = False,
+        data: Any = None,
     ) -> None:
         self.reason = reason or (inspect.getdoc(type(self)) or "").partition("\n")[0]
         self.system, self.detail, self.retry_after, self.hold = system, detail, retry_after, hold
-        self.about = ""  # what was being created when the answer was lost (flows.once)
+        self.data = data  # what the dialect knows beside the words: the ref_key of a document that stands
         super().__init__(self.reason)
 
 
@@ -110,5 +111,10 @@ _BY_FAULT: dict[str, type[Crm1cError]] = {
 def from_fault(fault: Fault, system: str) -> Crm1cError:
     """A dialect's refusal as an error of the taxonomy, with the system it came from."""
     return _BY_FAULT[fault.kind](
-        fault.reason, system=system, detail=fault.detail, retry_after=fault.retry_after, hold=fault.hold
+        fault.reason,
+        system=system,
+        detail=fault.detail,
+        retry_after=fault.retry_after,
+        hold=fault.hold,
+        data=fault.data,
     )

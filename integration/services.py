@@ -194,7 +194,6 @@ class Store(Protocol):
         error: BaseException,
         *,
         attempt: bool,
-        doubt: str = "",
         waits_for: str = "",
     ) -> None: ...
 

@@ -48,11 +48,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """One piece of work owed (a row of the outbox), claimed by the worker that holds `token`.
-
-    `doubt`: what this duty tried to create when the answer was lost, and `doubt_at` when: it is only searched for
-    until the doubt is old enough (settings: delivery.doubt).
-    """
+    """One piece of work owed (a row of the outbox), claimed by the worker that holds `token`."""
 
     id: str
     kind: str
@@ -63,8 +59,6 @@ class Duty:
     attempts: int = 0
     deaths: int = 0
     token: str = ""
-    doubt: str = ""
-    doubt_at: datetime | None = None
     created_at: datetime | None = None
 
 

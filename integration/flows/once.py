@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from integration.errors import Ambiguous, Doubt
+from integration.errors import Ambiguous, Crm1cError, Doubt
 from integration.services import Services
 from integration.work import own_key
 
@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 _NOTED = frozenset({"counterparty"})  # objects that are looked for before their lock is taken (`made_since`)
 _SKEW = timedelta(seconds=10)
+_BEGUN, _LOST, _OVER = "begun", "lost", "over"  # how far a create has come, as it is noted before and after
 
 
 def create_once(
@@ -22,9 +23,9 @@ def create_once(
     """What `find` finds, else what `create` makes; one worker at a time. `about` ("invoice") and `key` tell the object
     from all others.
 
-    When an earlier create of the same object lost its answer, whoever asked for it, 1C may still be writing it, or
-    may show it late: until the doubt is old enough it is only searched for (raises Doubt). A create that loses its
-    answer now leaves a doubt, and raises Ambiguous marked with `about`.
+    A create is noted before it is begun. When its answer was lost, whoever asked for it, 1C may still be writing the
+    object, or may show it late: until the doubt is old enough it is only searched for (raises Doubt). The same, for
+    two leases, when a worker died in the middle of it.
     """
     with services.store.lock(lock_name(about, key)):
         found = find()
@@ -39,21 +40,33 @@ def lock_name(about: str, key: tuple[str, ...]) -> str:
 def create_unfound(services: Services, about: str, key: tuple[str, ...], create: Callable[[], T]) -> T:
     """What `create` makes of an object that was just looked for under its lock, and not found. Raises as
     `create_once`."""
-    since = doubted(services, about, key)
-    if since is not None:
-        patience = services.settings.delivery.doubt
-        age = (services.now() - since).total_seconds()
-        if age < patience:
-            raise Doubt(retry_after=max(1.0, min(patience / 9, patience - age)))
+    _refuse_while_doubted(services, about, key)
+    _note(services, about, key, _BEGUN)
     try:
         made = create()
-    except Ambiguous as error:
-        services.store.set_watermark(_mark(about, key), services.now().isoformat())
-        error.about = about
+    except Ambiguous:
+        _note(services, about, key, _LOST)
+        raise
+    except Crm1cError as error:
+        # Refused, nothing was made; unless what failed came after the writing, and the object stands all the same.
+        stands = isinstance(error.data, Mapping) and "ref_key" in error.data
+        _note(services, about, key, _LOST if stands else _OVER)
         raise
     if about in _NOTED:
         services.store.set_watermark(f"made:{lock_name(about, key)}", services.now().isoformat())
     return made
+
+
+def _refuse_while_doubted(services: Services, about: str, key: tuple[str, ...]) -> None:
+    figures = services.settings.delivery
+    since = doubted(services, about, key)
+    if since is None:
+        return
+    state = _noted(services, about, key)[0]
+    patience = figures.doubt if state == _LOST else min(figures.doubt, 2 * figures.lease)
+    left = patience - (services.now() - since).total_seconds()
+    if left > 0:
+        raise Doubt(retry_after=max(1.0, min(patience / 9, left)))
 
 
 def made_since(services: Services, about: str, key: tuple[str, ...], moment: datetime) -> bool:
@@ -63,10 +76,15 @@ def made_since(services: Services, about: str, key: tuple[str, ...], moment: dat
 
 
 def doubted(services: Services, about: str, key: tuple[str, ...]) -> datetime | None:
-    """When a create of this object lost its answer, however long ago; None: never."""
-    since = services.store.watermark(_mark(about, key))
-    return datetime.fromisoformat(since) if since else None
+    """When a create of this object was begun or lost its answer, however long ago; None: never, or it was refused."""
+    state, moment = _noted(services, about, key)
+    return datetime.fromisoformat(moment) if state in (_BEGUN, _LOST) else None
 
 
-def _mark(about: str, key: tuple[str, ...]) -> str:
-    return f"doubt:{about}:{own_key(about, *key)}"
+def _note(services: Services, about: str, key: tuple[str, ...], state: str) -> None:
+    services.store.set_watermark(f"doubt:{lock_name(about, key)}", f"{state} {services.now().isoformat()}")
+
+
+def _noted(services: Services, about: str, key: tuple[str, ...]) -> tuple[str, str]:
+    state, _, moment = (services.store.watermark(f"doubt:{lock_name(about, key)}") or "").partition(" ")
+    return state, moment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from integration.errors import Ambiguous, Busy, Crm1cError, Doubt, Held
+from integration.errors import Busy, Crm1cError, Held
 from integration.flows.accept import accept
 from integration.flows.deal import invoice_link, show_deal, tell_deal
 from integration.flows.invoice import invoice
@@ -106,9 +106,8 @@ def _failed(services: Services, work: Duty | Event, error: Exception) -> None:
     policy = services.policies.get(system.partition(":")[0], POLICIES["crm"])
     verdict = decide(error, work.attempts + 1, policy, luck)
     if isinstance(verdict, Again):
-        doubt = error.about or "call" if isinstance(error, Ambiguous) and not isinstance(error, Doubt) else ""
         log.warning("повтор через %.1f с: %s", verdict.delay, error, extra=_names(work))
-        store.put_off(work, verdict.delay, error, attempt=True, doubt=doubt)
+        store.put_off(work, verdict.delay, error, attempt=True)
         return
     bug = error if verdict.kind == "bug" else None
     log.error("отложено (%s): %s", verdict.kind, error, exc_info=bug, extra=_names(work))

@@ -236,8 +236,6 @@ def as_duty(row: AnyRow) -> Duty:
         attempts=row.attempts,
         deaths=row.deaths,
         token=row.lease_token,
-        doubt=row.doubt or "",
-        doubt_at=row.doubt_at,
         created_at=row.created_at,
     )
 

@@ -117,8 +117,6 @@ outbox = Table(
     Column("merge_key", String(240)),
     Column("payload", Text, nullable=False),
     Column("result", Text),
-    Column("doubt", String(80)),
-    Column("doubt_at", Moment),
     Column("waits_for", String(80)),
     *_working(),
 )

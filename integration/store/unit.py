@@ -153,7 +153,7 @@ class SqlStore:
                 if row is not None and row.deaths >= self.delivery.poison_deaths:
                     work = boxes.as_duty(row) if box is outbox else boxes.as_event(row)
                     reason = f"Обработка обрывалась {row.deaths} раз подряд. Событие отложено; остальные идут дальше."
-                    values = _parked(work, "poison", Poison(reason), now)
+                    values = _parked(work, "poison", Poison(reason))
                     boxes.change_held(conn, work, {**values, **boxes.RELEASED, "settled_at": now})
                     return None
         except IntegrityError:  # the record's other duty runs now (uq_outbox_running_key)
@@ -189,7 +189,7 @@ class SqlStore:
     def park(self, work: Duty | Event, kind: str, error: BaseException, owes: Sequence[Owed] = ()) -> None:
         """Stop here until a person replays it; `owes`: whom to tell."""
         with self.unit("park") as unit:
-            self._end(unit, work, _parked(work, kind, error, unit.now), owes)
+            self._end(unit, work, _parked(work, kind, error), owes)
 
     def _end(
         self,
@@ -216,10 +216,9 @@ class SqlStore:
         error: BaseException,
         *,
         attempt: bool,
-        doubt: str = "",
         waits_for: str = "",
     ) -> None:
-        """Due again after `delay` seconds; `attempt`: this one counts; `doubt`: what a create lost the answer of.
+        """Due again after `delay` seconds; `attempt`: this one counts.
 
         `waits_for`: a held system; the row is called when that system answers again, or by the sweep after `delay`.
         """
@@ -232,8 +231,6 @@ class SqlStore:
             values["attempts"] = work.attempts + attempt
             if isinstance(work, Duty):
                 values["waits_for"] = waits_for or None
-                if doubt:
-                    values |= {"doubt": doubt, "doubt_at": unit.now}
             if attempt:
                 values["deaths"] = 0  # the worker lived through it: only deaths in a row are poison
             if not boxes.change_held(unit.conn, work, values):
@@ -314,7 +311,5 @@ def _box(work: Duty | Event) -> Table:
     return outbox if isinstance(work, Duty) else inbox
 
 
-def _parked(work: Duty | Event, kind: str, error: BaseException, now: datetime) -> dict[str, Any]:
-    values = {"state": "parked", "attempts": work.attempts + 1, **boxes.failure(kind, error)}
-    about = getattr(error, "about", "")  # a create that lost its answer just now: a replay searches for it first
-    return values | ({"doubt": about, "doubt_at": now} if about and isinstance(work, Duty) else {})
+def _parked(work: Duty | Event, kind: str, error: BaseException) -> dict[str, Any]:
+    return {"state": "parked", "attempts": work.attempts + 1, **boxes.failure(kind, error)}

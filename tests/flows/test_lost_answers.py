@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from integration import steps
 from tests.flows.neighbours import CONTRACTS, COUNTERPARTIES, INVOICES, ITEMS
 from tests.flows.town import Town
 
@@ -149,3 +152,28 @@ def test_an_edit_between_the_lost_answer_and_the_find_is_not_lost(town: Town) ->
     document = town.invoice(deal)
     assert (document["СуммаДокумента"], document["Товары"][0]["СуммаНДС"], document["Posted"]) == (244, 44, True)
     assert town.done(deal).outcome == "unchanged"
+
+
+@pytest.mark.parametrize("name", CREATED)
+def test_a_worker_that_dies_in_the_middle_of_a_create_leaves_a_doubt(town: Town, name: str) -> None:
+    """1C went on writing after its caller was dead, and shows the object late: it is waited for, not written again."""
+    town.live(NEW_ITEM | {"delivery": {"lease": 45}})  # the sweep comes before two leases have passed
+    before = count_of(town, name)
+    event = town.tell(town.deal())
+    ended = steps.listen(_dies_before_answer(town, name))
+    with pytest.raises(SystemExit):
+        town.work()
+    ended()
+    town.fault(town.onec_app, "status", "GET", f"{name}$", times=1, **NOTHING_FOUND)
+    town.work()
+    assert (town.event(event).state, count_of(town, name), posts(town, name)) == ("done", before + 1, 1)
+
+
+def _dies_before_answer(town: Town, name: str) -> Callable[[str], None]:
+    """A listener that ends the worker as soon as the object's POST was answered."""
+
+    def listener(boundary: str) -> None:
+        if boundary.endswith(": answered") and posts(town, name) == 1:
+            raise SystemExit(boundary)
+
+    return listener

@@ -290,23 +290,6 @@ def test_a_held_duty_is_called_when_its_system_answers(world: World) -> None:
     assert waiting[2] in world.called()
 
 
-def test_a_doubt_is_kept_until_the_duty_is_done(world: World) -> None:
-    """What lost its answer, and when the last time; parking keeps it for the replay."""
-    duty = world.claimed_duty()
-    world.store.put_off(duty, 0, Ambiguous(), attempt=True, doubt="invoice")
-    again = duty_of(world.store.claim_duty(duty.id))
-    assert (again.doubt, again.doubt_at) == ("invoice", world.clock())
-    world.clock.forward(10)
-    world.store.put_off(again, 0, Transient(), attempt=True)
-    again = duty_of(world.store.claim_duty(duty.id))
-    assert (again.doubt, (world.clock() - (again.doubt_at or world.clock())).total_seconds()) == ("invoice", 10)
-    lost = Ambiguous()
-    lost.about = "act"
-    world.store.park(again, "unknown", lost)
-    row = world.row(duty.id)
-    assert (row.state, row.doubt, row.doubt_at) == ("parked", "act", world.clock())
-
-
 def test_parking_keeps_the_error_and_tells_whom_it_concerns(world: World) -> None:
     """Until a person looks, the row is nobody's."""
     duty = world.claimed_duty()

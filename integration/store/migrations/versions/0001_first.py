@@ -94,8 +94,6 @@ def upgrade() -> None:
         sa.Column("merge_key", sa.String(240)),
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("result", sa.Text()),
-        sa.Column("doubt", sa.String(80)),
-        sa.Column("doubt_at", MOMENT),
         sa.Column("waits_for", sa.String(80)),
         *_working(),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
