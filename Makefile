@@ -31,7 +31,7 @@ bench: $(STAMP) ## measurements, each printed with its bar (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: $(STAMP) ## servers and workers killed under load, invariants checked, figures printed
-	@$(BIN)/pytest tests/delivery -v $(ARGS)
+	@CRM1C_TEST_DEALS=1000 CRM1C_TEST_LETTERS=500 $(BIN)/pytest tests/delivery -v $(ARGS)
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'crm1c needs Python 3.11 or newer: make venv PYTHON=python3.11' >&2; exit 1; }

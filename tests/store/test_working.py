@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.event import listen, remove
 
-from integration.errors import Ambiguous, Held, Rejected, Transient
+from integration.errors import Held, Rejected, Transient
 from integration.store.schema import event_duties, inbox, outbox
 from integration.work import Duty, Event, Link, Outcome, Wait
 from tests.store.world import DONE, World, duty_of, event_of, owing, together
