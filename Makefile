@@ -20,12 +20,12 @@ up: $(STAMP) ## web, worker and beat on this machine, beside sandbox systems
 test: $(STAMP) ## every test, with private PostgreSQL, RabbitMQ and Redis (ARGS="-k invoice -x")
 	@$(BIN)/pytest $(ARGS)
 
-check: $(STAMP) ## lint, format, types, import contracts and the fast tests, in less than a minute
+check: $(STAMP) ## lint, format, types, import contracts and the pure tests, in less than a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict mappers integration tasks
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q -m "not servers and not slow" $(ARGS)
+	@$(BIN)/pytest -q -m "not servers and not slow" tests/integration tests/mappers tests/rules $(ARGS)
 
 bench: $(STAMP) ## measurements, each printed with its bar (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
