@@ -32,7 +32,7 @@ def examine(world: World, broker: Callable[[], list[Finding]]) -> Iterator[tuple
     if not world.settings.onec or not world.settings.crm:
         yield "crm1c.toml", Finding("FAIL", "нет ни одной базы 1С или CRM", "добавьте [onec.ИМЯ] и [crm.ИМЯ]")
     if world.settings.web.public_url is None:
-        mend = "укажите [web] public_url: этот адрес crm1c setup пропишет в веб-хуках CRM"
+        mend = "укажите [web] public_url: этот адрес crm1c setup пропишет в вебхуках CRM"
         yield "crm1c.toml", Finding("warn", "внешний адрес crm1c не задан", mend)
 
 

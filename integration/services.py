@@ -179,6 +179,10 @@ class Unit(Protocol):
 
 
 class Store(Protocol):
+    def looking(self) -> AbstractContextManager[Links]:
+        """The links, to look something up."""
+        ...
+
     def unit(self, step: str) -> AbstractContextManager[Unit]: ...
 
     def claim_event(self, event_id: str) -> Event | Wait | None: ...

@@ -77,8 +77,7 @@ def create(settings: Settings) -> Celery:
         result_serializer="json",
         accept_content=["json"],
         event_serializer="json",
-        task_send_sent_event=True,
-        worker_send_task_events=True,
+        worker_send_task_events=False,  # Flower switches them on while it runs; nobody else listens
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=True,
         worker_detect_quorum_queues=True,

@@ -84,8 +84,8 @@ def _from_onec(services: Services, event: Event) -> Outcome:
         return Outcome("done", owes=(owed_pull(base),))
     if event.entity != COUNTERPARTIES:
         return Outcome("skipped", f"Изменения {event.entity} читаются по расписанию")
-    with services.store.unit("look for links") as unit:
-        links = unit.links.by_ref(base, KIND, ref_key)
+    with services.store.looking() as known:
+        links = known.by_ref(base, KIND, ref_key)
     if links:
         return Outcome("done", owes=tuple(sync_duty(services, link, "onec") for link in links))
     key, payload = f"{base}:counterparty:{ref_key}", {"base": base, "ref": ref_key}

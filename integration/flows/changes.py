@@ -87,8 +87,8 @@ def poll_accounts(services: Services, crm_name: str) -> int:
 
 
 def _is_news(services: Services, crm: str, account: Party) -> bool:
-    with services.store.unit("look for links") as unit:
-        links = [link for link in unit.links.of_record(crm, "account", account.id) if link.kind == KIND]
+    with services.store.looking() as known:
+        links = [link for link in known.of_record(crm, "account", account.id) if link.kind == KIND]
     return any(link.crm_version != account.version for link in links) if links else bool(account.inn)
 
 

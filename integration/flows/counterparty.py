@@ -17,8 +17,8 @@ from mappers.canonical import Found, Party
 def ensure_counterparty(services: Services, base: Base, crm: str, account: Party) -> str:
     """The Ref_Key of the client's counterparty. Raises Rejected when its ИНН can't be right, Conflict when 1C holds
     several that fit."""
-    with services.store.unit("look for link") as unit:
-        link = unit.links.find(crm, "account", account.id, _name(base), "counterparty")
+    with services.store.looking() as known:
+        link = known.find(crm, "account", account.id, _name(base), "counterparty")
     if link is not None:
         return link.ref_key
     party = checked(account)
@@ -48,8 +48,8 @@ def ensure_contract(
     a new one. `currency`: (letters, Ref_Key). Raises Conflict when there are several: a person chooses."""
     letters, currency_ref = currency
     kind = f"contract:{letters}"
-    with services.store.unit("look for link") as unit:
-        link = unit.links.find(crm, "account", account.id, _name(base), kind)
+    with services.store.looking() as known:
+        link = known.find(crm, "account", account.id, _name(base), kind)
     if link is not None:
         return link.ref_key
     key = own_key(crm, "contract", account.id, _name(base), letters)

@@ -117,8 +117,8 @@ def _without_trouble(agreed: Mapping[str, Any]) -> dict[str, Any]:
 
 def invoice_link(services: Services, crm: str, deal_id: str) -> Link | None:
     """The deal's invoice in 1C as the two sides last agreed on it."""
-    with services.store.unit("look for link") as unit:
-        links = [link for link in unit.links.of_record(crm, "deal", deal_id) if link.kind == "invoice"]
+    with services.store.looking() as known:
+        links = [link for link in known.of_record(crm, "deal", deal_id) if link.kind == "invoice"]
     return links[0] if links else None
 
 

@@ -13,7 +13,7 @@ from integration.errors import Conflict, Misconfigured, Rejected
 from integration.flows.counterparty import ensure_contract, ensure_counterparty
 from integration.flows.deal import TROUBLE
 from integration.flows.letter import owed_paper
-from integration.flows.once import create_once, doubted
+from integration.flows.once import create_once, create_unfound, doubted
 from integration.flows.origin import older_than_start
 from integration.flows.payment import MONEY, owed_settling, retention_of, with_terms
 from integration.flows.profile import learned
@@ -100,8 +100,8 @@ class _Job:
         return own_key(self.crm, "deal", self.deal.id, self.base_name, "invoice")
 
     def link(self) -> Link | None:
-        with self.services.store.unit("look for link") as unit:
-            return unit.links.find(self.crm, "deal", self.deal.id, self.base_name, "invoice")
+        with self.services.store.looking() as known:
+            return known.find(self.crm, "deal", self.deal.id, self.base_name, "invoice")
 
     def shown(self) -> Owed:
         """The CRM is owed what stands in 1C."""
@@ -171,9 +171,11 @@ class _Job:
             # An earlier try may have written it from what the deal said then: a document with other content is mended.
             return found and ask(say.rewrite_invoice(found, self.draft(found.date), refs))
 
-        return self.bound(
-            create_once(self.services, *about, find=find, create=lambda: ask(say.create_invoice(draft, refs)))
-        )
+        # No lock: duties of one deal never run side by side, and only they create its invoice.
+        found = find()
+        if found is None:
+            found = create_unfound(self.services, *about, create=lambda: ask(say.create_invoice(draft, refs)))
+        return self.bound(found)
 
     def brought_up(self, link: Link, client: Party | None) -> Link:
         """A linked invoice: as it is without `client`, for then the deal didn't change; else its next version. Raises

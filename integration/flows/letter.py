@@ -137,8 +137,8 @@ class _Job:
 
     def link(self) -> Link | None:
         """The invoice, while this version is the present one."""
-        with self.services.store.unit("look for link") as unit:
-            link = unit.links.find(self.crm, "deal", self.deal_id, self.base, "invoice")
+        with self.services.store.looking() as known:
+            link = known.find(self.crm, "deal", self.deal_id, self.base, "invoice")
         return link if link is not None and link.agreed.get("issue", 1) == self.issue else None
 
     def printed(self) -> Printed | None:

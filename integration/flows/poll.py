@@ -45,8 +45,8 @@ def _beginning(services: Services, since: date | None) -> datetime:
 
 def _is_news(services: Services, crm: str, deal: Deal) -> bool:
     """A deal in the invoice stage without an invoice, or with one; and its version is not the one we last wrote."""
-    with services.store.unit("look for link") as unit:
-        links = [link for link in unit.links.of_record(crm, "deal", deal.id) if link.kind == "invoice"]
+    with services.store.looking() as known:
+        links = [link for link in known.of_record(crm, "deal", deal.id) if link.kind == "invoice"]
     if not links:
         asks = deal.stage == services.settings.invoicing.crm_stage
         return asks and (not deal.version or services.store.watermark(told_mark(crm, deal.id)) != deal.version)

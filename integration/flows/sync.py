@@ -29,8 +29,8 @@ def counterparty(services: Services, duty: Duty) -> Outcome:
     if "account" not in payload:
         return _from_onec(services, payload["base"], payload["ref"])
     crm_name, account_id, side = payload["crm"], payload["account"], payload["side"]
-    with services.store.unit("look for links") as unit:
-        links = [link for link in unit.links.of_record(crm_name, "account", account_id) if link.kind == KIND]
+    with services.store.looking() as known:
+        links = [link for link in known.of_record(crm_name, "account", account_id) if link.kind == KIND]
     crm = services.crms[crm_name]
     account = crm.ask(crm.say.account(account_id))
     if account is None:
@@ -95,8 +95,8 @@ def _joined(services: Services, crm_name: str, account: Party) -> Outcome:
     answer = requisites(services, account.inn, account.kpp, crm=crm_name, account=account)
     if answer.row is None:
         return _unjoined(services, crm_name, account, answer)
-    with services.store.unit("look for links") as unit:
-        bound = [link for link in unit.links.of_record(crm_name, "account", account.id) if link.kind == KIND]
+    with services.store.looking() as known:
+        bound = [link for link in known.of_record(crm_name, "account", account.id) if link.kind == KIND]
     base = next(iter(services.bases.values()), None)
     if bound or base is None:
         return Outcome("done", f"Реквизиты получены: {answer.source}")

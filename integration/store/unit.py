@@ -113,9 +113,16 @@ class SqlStore:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection for reading alone."""
-        with reaching(), self.engine.connect().execution_options(**READ) as conn:
+        """A connection for reading alone; every statement sees what stands then."""
+        options = READ if self.engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+        with reaching(), self.engine.connect().execution_options(**options) as conn:
             yield conn
+
+    @contextmanager
+    def looking(self) -> Iterator[SqlLinks]:
+        """The links, to look something up."""
+        with self.reading() as conn:
+            yield SqlLinks(conn, self.now())
 
     # -- arriving -------------------------------------------------------------------------------------------------
 
