@@ -13,7 +13,7 @@ from tasks.calls import TASKS
 def register(app: Celery, process: Process) -> None:
     """Add the task of the inbox queue."""
 
-    @app.task(name=TASKS["event"], shared=False)
+    @app.task(name=TASKS["event"])
     def accept_event(event_id: str) -> None:
         """Разобрать событие: что по нему нужно сделать."""
         process.later(perform_event(process.world.services, event_id), "inbox", "event", event_id)

@@ -31,7 +31,7 @@ QUEUE = {
 def register(app: Celery, process: Process) -> None:
     """Add a task for each kind of duty that flows know."""
     for kind in FLOWS:
-        app.task(name=TASKS[kind], shared=False)(_carrier(process, kind))
+        app.task(name=TASKS[kind])(_carrier(process, kind))
 
 
 def _carrier(process: Process, kind: str) -> Any:

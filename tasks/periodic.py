@@ -33,7 +33,7 @@ def register(app: Celery, process: Process) -> None:
             _once(process, kind, slot, run)
 
         run_slot.__name__ = kind
-        app.task(name=TASKS[kind], shared=False)(run_slot)
+        app.task(name=TASKS[kind])(run_slot)
 
     job("sweep", lambda: process.world.store.sweep())
     job("cleanup", lambda: cleanup(process.world.store))
@@ -41,17 +41,17 @@ def register(app: Celery, process: Process) -> None:
     job("payments", lambda: _pull_all(process))
     job("reconcile", lambda: _pull_all(process, nightly=True))
 
-    @app.task(name=TASKS["probe"], shared=False)
+    @app.task(name=TASKS["probe"])
     def probe(system: str) -> None:
         """Пробный вызов: ожила ли система."""
         process.world.store.release(system, limit=1)
 
-    @app.task(name=TASKS["release"], shared=False)
+    @app.task(name=TASKS["release"])
     def release(system: str) -> None:
         """Система ожила: всё, что её ждало, идёт дальше."""
         process.world.store.release(system)
 
-    @app.task(name=TASKS["canary"], shared=False)
+    @app.task(name=TASKS["canary"])
     def canary(queue_name: str) -> None:
         """Отметка, что очередь живёт: её сообщения доходят до исполнителя."""
         world = process.world
