@@ -26,7 +26,7 @@ from integration.settings import Secret, Settings, Source
 from integration.store.engine import connect
 from integration.store.unit import SqlStore, Wake
 from integration.transport import Gate, NoGate, System
-from mappers.dialect import AccountingDialect, CrmDialect, RequisitesDialect
+from mappers.verbs import AccountingDialect, CrmDialect, RequisitesDialect
 
 Clock = Callable[[], datetime]
 

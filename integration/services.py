@@ -14,9 +14,10 @@ from integration.rules.accounts import Account, Fact, Held, Kind, Question, Stan
 from integration.rules.positions import Entry, Pin
 from integration.settings import Settings
 from integration.work import Arrival, Clash, Duty, Event, Letter, Link, Outcome, Owed, Printed, Proposed, Wait
-from mappers.dialect import AccountingDialect, CrmDialect, RequisitesDialect, Talk
+from mappers.dialect import Talk
 from mappers.money import Rate
 from mappers.paper import Paper
+from mappers.verbs import AccountingDialect, CrmDialect, RequisitesDialect
 
 T = TypeVar("T")
 D_co = TypeVar("D_co", covariant=True)

@@ -20,7 +20,8 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutio
 from integration.errors import Ambiguous, Crm1cError, Held, Misconfigured, Transient, from_fault
 from integration.log import current_trace
 from integration.steps import boundary
-from mappers.dialect import Call, Dialect, Fault, Reply, Talk
+from mappers.dialect import Call, Fault, Reply, Talk
+from mappers.verbs import Dialect
 from mappers.wire import dump_json
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from mappers.onec.bp_paper import Papers
 
 
 class Accounting30(Checks, Papers):
-    """Implements `mappers.dialect.AccountingDialect`.
+    """Implements `mappers.verbs.AccountingDialect`.
 
     Options: base_url, username, password, organisation (ИНН of our own company), timezone (IANA, of the 1C server),
     defaults (set → field → value), sample_invoice (Ref_Key or number), sample_fields, item (code or Ref_Key),

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import requests
 from lxml import etree
 
-from mappers.dialect import Call, Dialect, Reply, Talk
+from mappers.dialect import Call, Reply, Talk
+from mappers.verbs import Dialect
 from mappers.wire import dump_json, parse_json
 from tests.mappers.replay import RECORDINGS, Exchange
 

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import pytest
 
 from mappers.canonical import Found, Invoice, InvoiceDraft, InvoiceLine, Party
-from mappers.dialect import AccountingDialect, Call, Fault, InvoiceRefs, Reply, Talk
+from mappers.dialect import Call, Fault, InvoiceRefs, Reply, Talk
 from mappers.onec.accounting30 import Accounting30
 from mappers.onec.odata import EMPTY_REF
+from mappers.verbs import AccountingDialect
 from mappers.wire import dump_json, parse_json
 
 T = TypeVar("T")

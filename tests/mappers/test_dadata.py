@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mappers.canonical import Requisites
-from mappers.dialect import Fault, Quota, RequisitesDialect
+from mappers.dialect import Fault, Quota
 from mappers.requisites.dadata import STATES, DaData
+from mappers.verbs import RequisitesDialect
 from mappers.wire import parse_json
 from sandbox.registry import TOKEN, Registry
 from sandbox.serve import serving

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mappers.canonical import Requisites
-from mappers.dialect import Fault, RequisitesDialect, Talk
+from mappers.dialect import Fault, Talk
 from mappers.requisites.egrul import WAITS, Egrul
+from mappers.verbs import RequisitesDialect
 from mappers.wire import parse_json
 from sandbox.registry import Registry
 from sandbox.serve import serving

@@ -14,7 +14,8 @@ import pytest
 
 from mappers.canonical import Deal, DealLine, DealState
 from mappers.crm.espocrm import EspoCrm
-from mappers.dialect import CrmDialect, Fault
+from mappers.dialect import Fault
+from mappers.verbs import CrmDialect
 from tests.mappers.replay import ANY, Exchange, exchange, recorded, replay, reply
 
 KEY = "4be0a71c59d2f8836ac5179e0d42b6f1"

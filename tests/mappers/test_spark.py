@@ -11,8 +11,9 @@ import pytest
 from lxml import etree
 
 from mappers.canonical import Requisites
-from mappers.dialect import Fault, RequisitesDialect
+from mappers.dialect import Fault
 from mappers.requisites.spark import IFAX, PATH, Spark
+from mappers.verbs import RequisitesDialect
 from mappers.wire import parse_json
 from tests.mappers.replay import RECORDINGS, Exchange, exchange, replay
 from tests.mappers.sources import tape
