@@ -24,7 +24,8 @@ from integration.retry import POLICIES, Policy
 from integration.services import Services
 from integration.settings import Secret, Settings, Source
 from integration.store.engine import connect
-from integration.store.unit import SqlStore, Wake
+from integration.store.store import SqlStore
+from integration.store.unit import Wake
 from integration.transport import Gate, NoGate, System
 from mappers.verbs import AccountingDialect, CrmDialect, RequisitesDialect
 

@@ -18,7 +18,7 @@ from integration.http.parts import Parts, once_more
 from integration.http.routes import Answer, Route
 from integration.store import journal
 from integration.store.schema import inbox
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 
 log = logging.getLogger("crm1c.http")
 

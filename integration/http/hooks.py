@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from integration.http.parts import Sender, once_more
 from integration.store import keys
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from mappers.dialect import Delivery, Notice
 
 KEEP_SECONDS = 5.0

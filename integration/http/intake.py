@@ -18,7 +18,7 @@ from integration.http.answers import TRACE, Problem, answer, later
 from integration.http.hooks import Door
 from integration.http.parts import once_more
 from integration.http.routes import Answer, Route
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from integration.work import Arrival
 from mappers.dialect import Delivery, Notice
 

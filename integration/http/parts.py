@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from integration.errors import Transient
 from integration.settings import Settings
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from mappers.dialect import Delivery, Notice
 
 T = TypeVar("T")

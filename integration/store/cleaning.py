@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, literal, select, update
 
 from integration.store.schema import deliveries, event_duties, inbox, leases, notices, outbox, papers, slots
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 
 _PAPERS_KEPT = timedelta(days=5 * 366)  # 402-ФЗ, article 29: five years
 

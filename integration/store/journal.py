@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Table, func, literal, or_, select, update
 from integration.store.boxes import ERROR_TEXT_LIMIT, AnyRow, storable
 from integration.store.filters import WORST_FIRST, Filters, narrowed
 from integration.store.schema import LIVE, event_duties, inbox, outbox
+from integration.store.store import SqlStore
 from integration.store.sweep import call
-from integration.store.unit import SqlStore, SqlUnit
+from integration.store.unit import SqlUnit
 from integration.work import State
 
 PAGE = 200  # events that one transaction brings back

@@ -15,7 +15,7 @@ from integration.rules.statements import compared
 from integration.settings import load
 from integration.store.engine import connect
 from integration.store.ledger_schema import statement_lines
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from mappers.bank.clientbank import statement
 from mappers.money import Payment
 from tests.cli.shell import Shell, one_line

@@ -20,7 +20,7 @@ import pytest
 
 from integration.settings import load
 from integration.store.engine import connect
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from integration.work import Event, Link, Owed, Printed
 from sandbox.crm.seed import inn10
 from sandbox.mail import Mail

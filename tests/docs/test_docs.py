@@ -19,7 +19,7 @@ from integration.http.parts import Parts
 from integration.http.requisites import RequisitesRoutes
 from integration.settings import read
 from integration.store.engine import connect
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from mappers.onec.bp_base import SETS
 from tasks.cli import crm1c
 from tests.docs.pages import COMMANDS, PAGES, READMES, TOP, Block, Line, anchor, blocks, headings, lines, links

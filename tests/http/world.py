@@ -25,7 +25,7 @@ from integration.settings import Broker, Crm, Database, Onec, Redis, Secret, Sec
 from integration.store import keys
 from integration.store.engine import connect
 from integration.store.schema import inbox, metadata
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from mappers.crm.espocrm import EspoCrm
 
 NAME, SECRET, OLD_SECRET, HOOK = "espo", "configured-secret", "secret-being-rotated-out", "hookmadebysetup01"

@@ -9,7 +9,7 @@ import pytest
 from integration.services import Store
 from integration.store import keys
 from integration.store.schema import tokens
-from integration.store.unit import SqlStore
+from integration.store.store import SqlStore
 from tests.store.world import START, World, together
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, Table, select
 from integration.settings.technical import Delivery
 from integration.store.engine import connect
 from integration.store.schema import inbox, outbox
+from integration.store.store import SqlStore
 from integration.store.sweep import Call
-from integration.store.unit import SqlStore
 from integration.work import Arrival, Duty, Event, Outcome, Owed, Wait
 
 T = TypeVar("T")
