@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from mappers.wire import parse_json
@@ -56,6 +57,19 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON with exact numbers. Raises ValueError."""
         return parse_json(self.body)
+
+    @property
+    def retry_after(self) -> float | None:
+        """The header Retry-After in seconds (RFC 9110, 10.2.3); None without a readable one. A date counts from the
+        answer's own Date, since a dialect has no clock."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdecimal() and len(value) < 10:
+            return float(value)
+        try:
+            until, now = parsedate_to_datetime(value), parsedate_to_datetime(self.headers.get("date", ""))
+            return max(0.0, (until - now).total_seconds())
+        except (TypeError, ValueError, IndexError):
+            return None
 
 
 Talk: TypeAlias = Generator[Call, Reply, T]

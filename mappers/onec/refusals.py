@@ -123,7 +123,7 @@ def refused(call: Call, reply: Reply) -> Fault:
         ruling.reason,
         detail=f"{call.step}: HTTP {reply.status}, code {code or '–'}: {said[:_KEPT]}",
         hold=ruling.hold,
-        retry_after=_retry_after(reply) or ruling.wait,
+        retry_after=reply.retry_after or ruling.wait,
     )
 
 
@@ -205,12 +205,6 @@ def _repeats_query(call: Call, said: str) -> bool:
     values = [value for name, value in call.query if name not in ("$format", "PostingModeOperational")]
     pieces = [piece for value in values for piece in (value, *_LITERAL.findall(value))]
     return any(len(piece) > 2 and piece in said for piece in pieces)
-
-
-def _retry_after(reply: Reply) -> float | None:
-    """Seconds; the form with a date needs a clock and is left to the retry policy."""
-    value = reply.headers.get("retry-after", "").strip()
-    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def _doubt(call: Call) -> Kind:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mappers.canonical import Requisites, Standing
 from mappers.dialect import Call, Fault, Finding, Quota, Reply, Talk
-from mappers.requisites.reading import arranged, as_object, detail, failed, refused, retry_after, sole_trader, text
+from mappers.requisites.reading import arranged, as_object, detail, failed, refused, sole_trader, text
 
 WHO = "DaData"
 KNOWN = "7707083893"  # DaData's own example
@@ -93,7 +93,7 @@ def _answer(call: Call, reply: Reply) -> dict[str, Any]:
     if reply.status == 401:
         raise Fault("misconfigured", f"{WHO}: ключ не указан; задайте token", detail=told, hold=True)
     if reply.status == 403 and _SPENT.search(reply.text):
-        rest = retry_after(reply) or DAY_IS_OVER
+        rest = reply.retry_after or DAY_IS_OVER
         raise Fault("transient", f"{WHO}: дневной лимит запросов исчерпан; подождём", detail=told, retry_after=rest)
     if reply.status == 403:
         reason = f"{WHO}: ключ не принят; проверьте token, подтверждена ли почта и не кончились ли деньги на счёте"

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from mappers.canonical import Requisites
 from mappers.dialect import Call, Fault, Finding, Reply, Talk
-from mappers.requisites.reading import arranged, as_object, detail, failed, refused, retry_after, sole_trader, text
+from mappers.requisites.reading import arranged, as_object, detail, failed, refused, sole_trader, text
 
 WHO = "ЕГРЮЛ (ФНС)"
 KNOWN = "7707329152"  # ФНС itself: it will be found as long as there is a register
@@ -85,7 +85,7 @@ def _rows(ticket: str) -> Talk[list[Any]]:
 
 def _answer(call: Call, reply: Reply) -> dict[str, Any]:
     if reply.status in (403, 405, 429):  # 405 is what the site says to an address that asked too much
-        rest = max(retry_after(reply) or 0.0, LOCKOUT_REST)
+        rest = max(reply.retry_after or 0.0, LOCKOUT_REST)
         reason = f"{WHO}: сайт временно не отвечает на запросы с нашего адреса; попробуем через час, пока без него"
         raise Fault("transient", reason, detail=detail(reply), retry_after=rest)
     if reply.status not in (200, 400):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mappers.canonical import Requisites
@@ -28,7 +27,7 @@ def as_object(who: str, call: Call, reply: Reply) -> dict[str, Any]:
 
 def refused(who: str, call: Call, reply: Reply) -> Fault:
     """The Fault of a bad status that means the same at every source."""
-    where, told, again = f"{who}, {call.step}", detail(reply), retry_after(reply)
+    where, told, again = f"{who}, {call.step}", detail(reply), reply.retry_after
     if 300 <= reply.status < 400:
         target = reply.headers.get("location", "другой адрес")
         return Fault(
@@ -49,18 +48,6 @@ def refused(who: str, call: Call, reply: Reply) -> Fault:
 
 def detail(reply: Reply) -> str:
     return f"HTTP {reply.status} {reply.text[:300].strip()}".rstrip()
-
-
-def retry_after(reply: Reply) -> float | None:
-    """Seconds; a date counts from the answer's own Date, since a dialect has no clock."""
-    value = reply.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(reply.headers.get("date", ""))
-        return max(0.0, (until - now).total_seconds())
-    except (TypeError, ValueError, IndexError):
-        return None
 
 
 def text(value: object) -> str:

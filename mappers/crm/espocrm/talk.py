@@ -11,7 +11,6 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mappers.dialect import Call, Fault, Kind, Reply, Talk
@@ -185,7 +184,7 @@ def refusal(call: Call, reply: Reply) -> Fault:
         return Fault(kind, f"EspoCRM, {call.step}: {told}", detail=detail, **more)
 
     lost: Kind = "transient" if call.repeatable else "ambiguous"
-    again = _retry_after(reply)
+    again = reply.retry_after
     match reply.status:
         case 400:
             refused = refused_field(reply)
@@ -261,16 +260,4 @@ def _body(reply: Reply) -> Any:
     try:
         return reply.json()
     except ValueError:
-        return None
-
-
-def _retry_after(reply: Reply) -> float | None:
-    """Seconds; a date counts from the answer's own Date, since a dialect has no clock."""
-    value = reply.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(reply.headers.get("date", ""))
-        return max(0.0, (until - now).total_seconds())
-    except (TypeError, ValueError, IndexError):
         return None
