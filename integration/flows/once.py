@@ -59,10 +59,9 @@ def create_unfound(services: Services, about: str, key: tuple[str, ...], create:
 
 def _refuse_while_doubted(services: Services, about: str, key: tuple[str, ...]) -> None:
     figures = services.settings.delivery
-    since = doubted(services, about, key)
+    state, since = _noted(services, about, key)
     if since is None:
         return
-    state = _noted(services, about, key)[0]
     patience = figures.doubt if state == _LOST else min(figures.doubt, 2 * figures.lease)
     left = patience - (services.now() - since).total_seconds()
     if left > 0:
@@ -77,14 +76,14 @@ def made_since(services: Services, about: str, key: tuple[str, ...], moment: dat
 
 def doubted(services: Services, about: str, key: tuple[str, ...]) -> datetime | None:
     """When a create of this object was begun or lost its answer, however long ago; None: never, or it was refused."""
-    state, moment = _noted(services, about, key)
-    return datetime.fromisoformat(moment) if state in (_BEGUN, _LOST) else None
+    return _noted(services, about, key)[1]
 
 
 def _note(services: Services, about: str, key: tuple[str, ...], state: str) -> None:
     services.store.set_watermark(f"doubt:{lock_name(about, key)}", f"{state} {services.now().isoformat()}")
 
 
-def _noted(services: Services, about: str, key: tuple[str, ...]) -> tuple[str, str]:
+def _noted(services: Services, about: str, key: tuple[str, ...]) -> tuple[str, datetime | None]:
+    """How far the last create of this object has come, and since when it is in doubt; None: it is not."""
     state, _, moment = (services.store.watermark(f"doubt:{lock_name(about, key)}") or "").partition(" ")
-    return state, moment
+    return state, datetime.fromisoformat(moment) if state in (_BEGUN, _LOST) else None
