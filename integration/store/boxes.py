@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, Table, and_, case, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, String, Table, and_, bindparam, case, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from integration.store.arriving import Delivered
-from integration.store.schema import deliveries, event_duties, inbox, outbox
+from integration.store.schema import Moment, deliveries, event_duties, inbox, outbox
 from integration.work import Arrival, Duty, Event, Owed, new_id
 
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
@@ -30,7 +30,12 @@ UNUSABLE = "Идентификатор не читается: слишком д�
 
 def upsert(conn: Connection, table: Table) -> Any:
     """INSERT … ON CONFLICT of whichever database this is: both speak it, SQLAlchemy keeps it by dialect."""
-    return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
+    return insert_for(conn.dialect.name, table)
+
+
+def insert_for(dialect: str, table: Table) -> Any:
+    """The same, by the dialect's name: for statements that are built once and executed often."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
 
 
 def storable(text: str, limit: int) -> str:
@@ -70,10 +75,8 @@ def put_deliveries(conn: Connection, batch: Sequence[Delivered], now: datetime, 
 
 
 @cache
-def _put_events(_dialect: str) -> Any:
-    """The statement of the hottest path, built once a database kind."""
-    made: Any = (sqlite if _dialect == "sqlite" else postgresql).insert(inbox)
-    return made.on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
+def _put_events(dialect: str) -> Any:
+    return insert_for(dialect, inbox).on_conflict_do_nothing().returning(inbox.c.id, inbox.c.state)
 
 
 def _delivery_row(one: Delivered, delivery_id: str, now: datetime) -> dict[str, Any]:
@@ -146,40 +149,51 @@ def owe(conn: Connection, owed: Owed, cause: Duty | Event, now: datetime, grace:
         "trace": cause.trace,
         "created_at": now,
     }
-    put = upsert(conn, outbox).values(**row)
-    # The waiting row is written even when nothing in it changes: this locks it, so that it cannot be claimed and
-    # settled before the cause that it takes in is bound to it.
-    earlier = {name: case((new < outbox.c[name], new), else_=outbox.c[name]) for name, new in _times(put)}
-    put = put.on_conflict_do_update(index_elements=["merge_key"], set_=earlier)
-    duty_id, due_at = conn.execute(put.returning(outbox.c.id, outbox.c.due_at)).one()
+    duty_id, due_at = conn.execute(_owe(conn.dialect.name), row).one()
     _bind_causes(conn, duty_id, cause)
     return duty_id, duty_id == row["id"] or due_at == due
 
 
-def _times(put: Any) -> list[tuple[str, Any]]:
-    return [(name, put.excluded[name]) for name in ("due_at", "wake_at")]
+@cache
+def _owe(dialect: str) -> Any:
+    put = insert_for(dialect, outbox)
+    # The waiting row is written even when nothing in it changes: this locks it, so that it cannot be claimed and
+    # settled before the cause that it takes in is bound to it.
+    times = ((name, put.excluded[name]) for name in ("due_at", "wake_at"))
+    earlier = {name: case((new < outbox.c[name], new), else_=outbox.c[name]) for name, new in times}
+    put = put.on_conflict_do_update(index_elements=["merge_key"], set_=earlier)
+    return put.returning(outbox.c.id, outbox.c.due_at)
 
 
 def _bind_causes(conn: Connection, duty_id: str, cause: Duty | Event) -> None:
-    if isinstance(cause, Event):
-        causes: Any = select(literal(cause.id), literal(duty_id))
-        if not cause.id:
-            return
-    else:
-        same = event_duties.c.duty_id == cause.id
-        causes = select(event_duties.c.event_id, literal(duty_id)).where(same)
-    statement = upsert(conn, event_duties).from_select(["event_id", "duty_id"], causes.where(literal(1) == 1))
-    conn.execute(statement.on_conflict_do_nothing())
+    if cause.id:
+        of_event = isinstance(cause, Event)
+        conn.execute(_bind(conn.dialect.name, of_event=of_event), {"cause": cause.id, "duty": duty_id})
+
+
+@cache
+def _bind(dialect: str, *, of_event: bool) -> Any:
+    """An event itself is the cause; a duty passes on its own."""
+    cause, duty = bindparam("cause", type_=String), bindparam("duty", type_=String)
+    own = select(cause, duty) if of_event else select(event_duties.c.event_id, duty)
+    causes = own.where(literal(1) == 1) if of_event else own.where(event_duties.c.duty_id == cause)
+    return insert_for(dialect, event_duties).from_select(["event_id", "duty_id"], causes).on_conflict_do_nothing()
 
 
 def claim(conn: Connection, box: Table, row_id: str, now: datetime, lease: float) -> AnyRow | None:
     """Take the row if it is due, or if its holder's lease ran out (then `deaths` counts one more). None: not now."""
-    until = now + timedelta(seconds=lease)
+    until, token = now + timedelta(seconds=lease), secrets.token_hex(16)
+    return conn.execute(_claim(box), {"row": row_id, "now": now, "until": until, "token": token}).one_or_none()
+
+
+@cache
+def _claim(box: Table) -> Any:
+    now, until = bindparam("now", type_=Moment), bindparam("until", type_=Moment)
     values: dict[Any, Any] = {
         box.c.state: "running",
         box.c.deaths: box.c.deaths + case((box.c.state == "running", 1), else_=0),
         box.c.lease_until: until,
-        box.c.lease_token: secrets.token_hex(16),
+        box.c.lease_token: bindparam("token"),
         box.c.wake_at: until,
         box.c.wakes: 0,
     }
@@ -187,18 +201,9 @@ def claim(conn: Connection, box: Table, row_id: str, now: datetime, lease: float
         values |= {outbox.c.merge_key: None, outbox.c.waits_for: None}
     else:
         values |= {inbox.c.body_key: None}
-    return conn.execute(
-        update(box)
-        .where(
-            box.c.id == row_id,
-            or_(
-                and_(box.c.state == "due", box.c.due_at <= now),
-                and_(box.c.state == "running", box.c.lease_until <= now),
-            ),
-        )
-        .values(values)
-        .returning(*box.c)
-    ).one_or_none()
+    due = and_(box.c.state == "due", box.c.due_at <= now)
+    left = and_(box.c.state == "running", box.c.lease_until <= now)
+    return update(box).where(box.c.id == bindparam("row"), or_(due, left)).values(values).returning(*box.c)
 
 
 def standing(conn: Connection, box: Table, row_id: str) -> AnyRow | None:
@@ -243,15 +248,30 @@ def as_duty(row: AnyRow) -> Duty:
 def hold(conn: Connection, work: Duty | Event) -> bool:
     """Whether this worker still holds the row; if so nobody takes it over before the transaction ends."""
     box = outbox if isinstance(work, Duty) else inbox
-    held = (box.c.id == work.id, box.c.lease_token == work.token, box.c.state == "running")
-    return conn.execute(select(box.c.id).where(*held).with_for_update()).one_or_none() is not None
+    return conn.execute(_hold(box), {"row": work.id, "token": work.token}).one_or_none() is not None
+
+
+@cache
+def _hold(box: Table) -> Any:
+    return select(box.c.id).where(*_held(box)).with_for_update()
+
+
+def _held(box: Table) -> tuple[Any, ...]:
+    """The row that a worker holds, by the parameters "row" and "token"."""
+    return box.c.id == bindparam("row"), box.c.lease_token == bindparam("token"), box.c.state == "running"
 
 
 def change_held(conn: Connection, work: Duty | Event, values: Mapping[str, Any]) -> bool:
     """Change the row that this worker holds; False when another took it over meanwhile."""
     box = outbox if isinstance(work, Duty) else inbox
-    held = (box.c.id == work.id, box.c.lease_token == work.token, box.c.state == "running")
-    return conn.execute(update(box).where(*held).values(**values)).rowcount == 1
+    given = {f"new_{name}": value for name, value in values.items()}
+    statement = _change(box, tuple(sorted(values)))
+    return conn.execute(statement, {**given, "row": work.id, "token": work.token}).rowcount == 1
+
+
+@cache
+def _change(box: Table, names: tuple[str, ...]) -> Any:
+    return update(box).where(*_held(box)).values({box.c[name]: bindparam(f"new_{name}") for name in names})
 
 
 RELEASED: dict[str, Any] = {"lease_until": None, "lease_token": None}

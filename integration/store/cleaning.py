@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, literal, select, update
+from sqlalchemy import Connection, delete, literal, or_, select, update
 
-from integration.store.schema import deliveries, event_duties, inbox, leases, notices, outbox, papers, slots
+from integration.store.schema import deliveries, event_duties, inbox, leases, notices, outbox, papers, slots, watermarks
 from integration.store.store import SqlStore
 
+_PASSING = ("doubt:", "made:")  # marks that mean something for minutes (flows.once), one for each object created
 _PAPERS_KEPT = timedelta(days=5 * 366)  # 402-ФЗ, article 29: five years
 
 
 def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> int:
     """Delete what was finished more than `older_than_days` ago: events whose duties are all done, those duties, the
-    requests they came in, old leases and slots. Nothing parked or still on its way is touched. Returns how many
-    events and duties went; each transaction takes `limit` of them."""
+    requests they came in, old leases, slots and marks of creations. Nothing parked or still on its way is touched.
+    Returns how many events and duties went; each transaction takes `limit` of them."""
     before = store.now() - timedelta(days=older_than_days)
     gone = 0
     for take in (_old_events, _old_duties):
@@ -28,6 +29,8 @@ def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> in
     with store.unit("clean up") as unit:
         unit.conn.execute(delete(leases).where(leases.c.until < before))
         unit.conn.execute(delete(slots).where(slots.c.started_at < before))
+        passing = or_(*(watermarks.c.name.startswith(kind) for kind in _PASSING))
+        unit.conn.execute(delete(watermarks).where(passing, watermarks.c.updated_at < before))
         # Which letter went when to whom is kept as accounting papers are; the PDF itself can be made again.
         unit.conn.execute(update(papers).where(papers.c.sent_at < before).values(pdf=b""))
         kept = store.now() - _PAPERS_KEPT

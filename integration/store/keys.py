@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from integration.store.boxes import as_json, upsert
+from integration.store.boxes import as_json, insert_for, upsert
 from integration.store.schema import models, slots, tokens, watermarks, webhooks
 from integration.work import new_id
 
@@ -108,15 +109,23 @@ def webhook_events(conn: Connection, crm: str) -> dict[str, str]:
 
 def watermark(conn: Connection, name: str) -> str | None:
     """How far a periodic pull has come; None before the first."""
-    value: str | None = conn.scalar(select(watermarks.c.value).where(watermarks.c.name == name))
+    value: str | None = conn.scalar(_WATERMARK, {"name": name})
     return value
 
 
 def set_watermark(conn: Connection, name: str, value: str, now: datetime) -> None:
     """Remember how far a periodic pull has come."""
-    state = {"value": value, "updated_at": now}
-    statement = upsert(conn, watermarks).values(name=name, **state)
-    conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=state))
+    conn.execute(_set_watermark(conn.dialect.name), {"name": name, "value": value, "updated_at": now})
+
+
+_WATERMARK = select(watermarks.c.value).where(watermarks.c.name == bindparam("name"))
+
+
+@cache
+def _set_watermark(dialect: str) -> Any:
+    put = insert_for(dialect, watermarks)
+    state = {name: put.excluded[name] for name in ("value", "updated_at")}
+    return put.on_conflict_do_update(index_elements=["name"], set_=state)
 
 
 def model(conn: Connection, base: str, max_age: float, now: datetime) -> dict[str, Any] | None:

@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Engine, Table, delete, select, update
+from sqlalchemy import Engine, Table, bindparam, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration.errors import Busy, Transient
 from integration.steps import boundary
-from integration.store.boxes import upsert
+from integration.store.boxes import insert_for
 from integration.store.engine import READ, reaching
-from integration.store.schema import leases
+from integration.store.schema import Moment, leases
 
 
 class Keeper:
@@ -110,15 +112,19 @@ class Keeper:
 def take(engine: Engine, name: str, now: datetime, lease: float) -> tuple[str, str] | None:
     """Take the lease if it is free or ran out: (token, the note its last holder left). None: taken."""
     token = secrets.token_hex(16)
-    until = now + timedelta(seconds=lease)
+    row = {"name": name, "token": token, "until": now + timedelta(seconds=lease), "now": now}
     with engine.begin() as conn:
-        statement = upsert(conn, leases).values(name=name, token=token, until=until)
-        taken = conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["name"], set_={"token": token, "until": until}, where=leases.c.until <= now
-            ).returning(leases.c.note)
-        ).one_or_none()
+        taken = conn.execute(_take(conn.dialect.name), row).one_or_none()
     return None if taken is None else (token, taken.note)
+
+
+@cache
+def _take(dialect: str) -> Any:
+    put = insert_for(dialect, leases).values({name: bindparam(name) for name in ("name", "token", "until")})
+    anew = {"token": put.excluded.token, "until": put.excluded.until}
+    ran_out = leases.c.until <= bindparam("now", type_=Moment)
+    put = put.on_conflict_do_update(index_elements=["name"], set_=anew, where=ran_out)
+    return put.returning(leases.c.note)
 
 
 def give_back(engine: Engine, name: str, token: str, now: datetime, note: str = "") -> None:

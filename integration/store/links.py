@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
-from integration.store.boxes import upsert
+from integration.store.boxes import insert_for
 from integration.store.schema import links
 from integration.work import Link
 
@@ -20,45 +21,49 @@ class SqlLinks:
         self._conn, self._now = conn, now
 
     def find(self, crm: str, entity: str, record_id: str, base: str, kind: str) -> Link | None:
-        row = self._conn.execute(
-            select(links).where(
-                links.c.crm == crm,
-                links.c.entity == entity,
-                links.c.record_id == record_id,
-                links.c.base == base,
-                links.c.kind == kind,
-            )
-        ).one_or_none()
+        names = {"crm": crm, "entity": entity, "record_id": record_id, "base": base, "kind": kind}
+        row = self._conn.execute(_select(tuple(names)), names).one_or_none()
         return as_link(row) if row else None
 
     def by_ref(self, base: str, kind: str, ref_key: str) -> list[Link]:
-        same = (links.c.base == base, links.c.kind == kind, links.c.ref_key == ref_key)
-        return [as_link(row) for row in self._conn.execute(select(links).where(*same))]
+        names = {"base": base, "kind": kind, "ref_key": ref_key}
+        return [as_link(row) for row in self._conn.execute(_select(tuple(names)), names)]
 
     def of_record(self, crm: str, entity: str, record_id: str) -> list[Link]:
         """Every link of one CRM record, whatever base and kind."""
-        same = (links.c.crm == crm, links.c.entity == entity, links.c.record_id == record_id)
-        return [as_link(row) for row in self._conn.execute(select(links).where(*same))]
+        names = {"crm": crm, "entity": entity, "record_id": record_id}
+        return [as_link(row) for row in self._conn.execute(_select(tuple(names)), names)]
 
     def bind(self, link: Link) -> None:
-        state = {
+        row = {
+            "crm": link.crm,
+            "entity": link.entity,
+            "record_id": link.record_id,
+            "base": link.base,
+            "kind": link.kind,
             "ref_key": link.ref_key,
             "key": link.key,
             "state": link.state,
             "version": link.version,
             "crm_version": link.crm_version,
             "agreed": json.dumps(dict(link.agreed), ensure_ascii=False),
+            "created_at": self._now,
             "updated_at": self._now,
         }
-        names = {
-            "crm": link.crm,
-            "entity": link.entity,
-            "record_id": link.record_id,
-            "base": link.base,
-            "kind": link.kind,
-        }
-        statement = upsert(self._conn, links).values(**names, **state, created_at=self._now)
-        self._conn.execute(statement.on_conflict_do_update(index_elements=list(names), set_=state))
+        self._conn.execute(_bind(self._conn.dialect.name), row)
+
+
+@cache
+def _select(names: tuple[str, ...]) -> Any:
+    return select(links).where(*(links.c[name] == bindparam(name) for name in names))
+
+
+@cache
+def _bind(dialect: str) -> Any:
+    put = insert_for(dialect, links)
+    kept = {"created_at", *(column.name for column in links.primary_key)}
+    state = {name: put.excluded[name] for name in links.c.keys() if name not in kept}  # noqa: SIM118 – columns, no dict
+    return put.on_conflict_do_update(index_elements=list(links.primary_key), set_=state)
 
 
 def as_link(row: Row[Any]) -> Link:

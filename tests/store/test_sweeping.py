@@ -166,3 +166,14 @@ def test_old_leases_and_slots_go_too(world: World) -> None:
     cleanup(world.store)
     assert not world.rows(leases)
     assert not world.rows(slots)
+
+
+def test_old_marks_of_creations_go_and_how_far_a_pull_has_come_stays(world: World) -> None:
+    """A mark is made for every object created; what a poll needs is never old."""
+    for name in ("doubt:invoice:1", "made:counterparty:1", "poll:espo"):
+        world.store.set_watermark(name, "x")
+    world.clock.forward(MONTHS)
+    world.store.set_watermark("doubt:invoice:2", "x")
+    cleanup(world.store)
+    kept = ("doubt:invoice:1", "made:counterparty:1", "poll:espo", "doubt:invoice:2")
+    assert [world.store.watermark(name) for name in kept] == [None, None, "x", "x"]
