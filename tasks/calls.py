@@ -8,6 +8,7 @@ import math
 import os
 import queue
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -50,6 +51,8 @@ TASKS: dict[str, str] = {
 
 _DELAYED = Exchange("celery_delayed_27", type="topic")
 _BACKLOG = 100_000  # calls kept while the broker is away; more of them are left to the sweep
+_TOGETHER = 16  # rows that one message calls at most, of kinds whose work is short and reaches no other system
+_QUICK = frozenset({"event", "publish"})
 _PAUSE = 1.0  # seconds between two tries to reach a broker that is away
 _CONFIRM = 10.0  # seconds for the broker's confirmation: a broker out of memory or disk blocks instead of answering
 
@@ -97,14 +100,19 @@ class Caller:
     def _send_for_ever(self, calls: queue.Queue[Call]) -> None:
         pause, line = threading.Event(), Line(self._app)
         while True:
-            call = calls.get()
-            while not self._sent(line, call):
-                pause.wait(_PAUSE)
-            calls.task_done()
+            taken = [calls.get()]
+            with suppress(queue.Empty):
+                while len(taken) < _TOGETHER:
+                    taken.append(calls.get_nowait())
+            for queue_name, kind, row_ids, delay in grouped(taken):
+                while not self._sent(line, queue_name, kind, row_ids, delay):
+                    pause.wait(_PAUSE)
+                for _ in row_ids:
+                    calls.task_done()
 
-    def _sent(self, line: Line, call: Call) -> bool:
+    def _sent(self, line: Line, queue_name: str, kind: str, row_ids: tuple[str, ...], delay: float) -> bool:
         try:
-            line.send(call)
+            line.send(queue_name, kind, row_ids, delay)
         except Exception as error:  # whatever is wrong with the broker, the call is tried again
             if not self.away:
                 log.error("брокер недоступен, вызовы ждут: %s: %s", type(error).__name__, error)
@@ -115,6 +123,15 @@ class Caller:
             log.info("брокер снова доступен")
         self.away = False
         return True
+
+
+def grouped(calls: Sequence[Call]) -> list[tuple[str, str, tuple[str, ...], float]]:
+    """The calls as messages: those for work that is quick and ours alone go together, several rows in one."""
+    together: dict[tuple[str, str, str, float], list[str]] = {}
+    for queue_name, kind, row_id, delay in calls:
+        alone = row_id if delay or kind not in _QUICK else ""
+        together.setdefault((queue_name, kind, alone, delay), []).append(row_id)
+    return [(name, kind, tuple(row_ids), delay) for (name, kind, _, delay), row_ids in together.items()]
 
 
 class Line:
@@ -128,15 +145,14 @@ class Line:
         self._producer: Producer | None = None
         self._templates: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {}
 
-    def send(self, call: Call) -> None:
-        """Publish one call, confirmed by the broker. The message carries the row's id and nothing else.
+    def send(self, queue_name: str, kind: str, row_ids: tuple[str, ...], delay: float = 0) -> None:
+        """Publish one call, confirmed by the broker. The message carries ids of rows and nothing else.
 
         A delayed one goes through native delayed delivery without an ETA (a worker would hold it, unacknowledged).
         Raises what the transport raises.
         """
-        queue_name, kind, row_id, delay = call
         name = f"crm1c.{queue_name}"
-        headers, properties, body = self._message(kind, row_id, 0 if self._native else delay)
+        headers, properties, body = self._message(kind, row_ids, 0 if self._native else delay)
         exchange, key = (WORK, name)
         if self._native and delay > 0:
             exchange, key = _DELAYED, calculate_routing_key(math.ceil(delay), name)
@@ -169,18 +185,20 @@ class Line:
             self._producer = Producer(channel, auto_declare=False)
         return self._producer
 
-    def _message(self, kind: str, row_id: str, countdown: float) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    def _message(
+        self, kind: str, row_ids: tuple[str, ...], countdown: float
+    ) -> tuple[dict[str, Any], dict[str, Any], bytes]:
         """Celery's own message (protocol 2), its parts that never change made once a kind."""
         message_id = new_id()
         if countdown:
-            late = self._app.amqp.as_task_v2(message_id, TASKS[kind], args=(row_id,), countdown=countdown)
+            late = self._app.amqp.as_task_v2(message_id, TASKS[kind], args=row_ids, countdown=countdown)
             return late.headers, late.properties, json.dumps(late.body).encode()
         if kind not in self._templates:
             made = self._app.amqp.as_task_v2(message_id, TASKS[kind], args=("",))
             self._templates[kind] = made.headers, made.properties, made.body[2]
         headers, properties, embedded = self._templates[kind]
-        mine = {"id": message_id, "root_id": message_id, "argsrepr": repr((row_id,))}
-        body = json.dumps([[row_id], {}, embedded]).encode()
+        mine = {"id": message_id, "root_id": message_id, "argsrepr": repr(row_ids)}
+        body = json.dumps([list(row_ids), {}, embedded]).encode()
         return headers | mine, properties | {"correlation_id": message_id}, body
 
 

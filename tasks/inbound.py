@@ -1,4 +1,4 @@
-"""Events that arrived: one task, called with the row's id."""
+"""Events that arrived: one task, called with the ids of rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def register(app: Celery, process: Process) -> None:
     """Add the task of the inbox queue."""
 
     @app.task(name=TASKS["event"])
-    def accept_event(event_id: str) -> None:
-        """Разобрать событие: что по нему нужно сделать."""
-        process.later(perform_event(process.world.services, event_id), "inbox", "event", event_id)
-        boundary("acknowledge event")
+    def accept_event(*event_ids: str) -> None:
+        """Разобрать события: что по ним нужно сделать."""
+        for event_id in event_ids:
+            process.later(perform_event(process.world.services, event_id), "inbox", "event", event_id)
+            boundary("acknowledge event")

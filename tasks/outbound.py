@@ -1,4 +1,4 @@
-"""Duties owed to other systems: one task a kind, so that Flower tells them apart; each called with the row's id."""
+"""Duties owed to other systems: one task a kind, so that Flower tells them apart; each called with ids of rows."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ def register(app: Celery, process: Process) -> None:
 
 
 def _carrier(process: Process, kind: str) -> Any:
-    def carry_out(duty_id: str) -> None:
-        process.later(perform_duty(process.world.services, duty_id), QUEUE[kind], kind, duty_id)
-        boundary(f"acknowledge {kind}")
+    def carry_out(*duty_ids: str) -> None:
+        for duty_id in duty_ids:
+            process.later(perform_duty(process.world.services, duty_id), QUEUE[kind], kind, duty_id)
+            boundary(f"acknowledge {kind}")
 
     carry_out.__name__ = kind
     return carry_out

@@ -8,22 +8,39 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery.signals import task_prerun
-
 from integration.steps import listen
+from tasks import inbound, outbound
+from tasks.base import Process
 from tasks.cli import main
 
 FOLDER = Path(os.environ["CRM1C_CONFIG"]).parent
 row = ""
 
 
-def begins(args: Any = (), **_: Any) -> None:
-    """A task begins: this is its row."""
-    global row
-    row = str(args[0]) if args else ""
+def watched(perform: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The same work, which says what row it is about."""
+
+    def about(services: Any, row_id: str) -> Any:
+        global row
+        row = row_id
+        return perform(services, row_id)
+
+    return about
+
+
+def called(later: Callable[..., None]) -> Callable[..., None]:
+    """The end of a piece of work, with its calls sent: a death then loses no call of another row (without the sweep
+    nothing would bring it back)."""
+
+    def sent(process: Process, *about: Any) -> None:
+        later(process, *about)
+        process.caller.flush()
+
+    return sent
 
 
 def passes(name: str) -> None:
@@ -36,6 +53,8 @@ def passes(name: str) -> None:
 
 
 if __name__ == "__main__":
-    task_prerun.connect(begins, weak=False)
+    for module, name in ((inbound, "perform_event"), (outbound, "perform_duty")):
+        setattr(module, name, watched(getattr(module, name)))
+    setattr(Process, "later", called(Process.later))  # noqa: B010
     listen(passes)
     main()

@@ -4,8 +4,8 @@ Each of COUNT workers is a process of its own that works in itself (the solo poo
 dead one is replaced. Every boundary that a piece of work passes is appended to FOLDER/points-DEAL, and the one that
 FOLDER/plan.json names for a deal is where its worker kills itself, once (FOLDER/killed-DEAL tells).
 
-A point is named `task|boundary|n`: the n-th boundary of that name since the task began. Nothing is remembered from one
-task to the next, so that each begins as in a new process.
+A point is named `kind|boundary|n`: the n-th boundary of that name since the work on that row began. Nothing is
+remembered from one row to the next, so that each begins as in a new process.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ import re
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from celery.signals import task_prerun
 from sqlalchemy import select
 
+from integration.services import Services
 from integration.steps import listen
 from integration.store.schema import inbox, outbox
+from integration.work import Wait
+from tasks import inbound, outbound
 from tasks.base import Process
-from tasks.calls import TASKS
 from tasks.cli.common import running, settings_ready
 from tasks.run import work
 
-KINDS = {name: kind for kind, name in TASKS.items()}
+Perform = Callable[[Services, str], "Wait | None"]
 
 
 class Marks:
@@ -44,13 +45,17 @@ class Marks:
         self._kind, self._deal = "", ""
         self._passed: Counter[str] = Counter()
 
-    def begins(self, task: Any = None, args: Any = (), **_: Any) -> None:
-        """A task begins: everything before it is forgotten."""
-        self._passed.clear()
-        self._process.world.close()
-        self._process._world = None  # the next look at it makes a new one
-        self._kind = KINDS[task.name]
-        self._deal = self._deal_of(args[0]) if args else ""
+    def watched(self, perform: Perform) -> Perform:
+        """The same work on a row, which begins with everything before it forgotten."""
+
+        def anew(_services: Services, row_id: str) -> Wait | None:
+            self._passed.clear()
+            self._process.world.close()
+            self._process._world = None  # the next look at it makes a new one
+            self._kind, self._deal = self._about(row_id)
+            return perform(self._process.world.services, row_id)
+
+        return anew
 
     def passes(self, name: str) -> None:
         """A boundary: note it, and die here if that is planned."""
@@ -66,14 +71,14 @@ class Marks:
                 os.close(os.open(self._folder / f"killed-{self._deal}", os.O_CREAT | os.O_EXCL))
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def _deal_of(self, row_id: str) -> str:
+    def _about(self, row_id: str) -> tuple[str, str]:
+        """(kind of work, deal) of a row, in whichever box it is."""
         with self._process.world.store.reading() as conn:
-            key = conn.scalar(
-                select(inbox.c.record_id).where(inbox.c.id == row_id)
-                if self._kind == "event"
-                else select(outbox.c.key).where(outbox.c.id == row_id)
-            )
-        return str(key or "").rpartition(":")[2]
+            record = conn.scalar(select(inbox.c.record_id).where(inbox.c.id == row_id))
+            if record is not None:
+                return "event", record
+            kind, key = conn.execute(select(outbox.c.kind, outbox.c.key).where(outbox.c.id == row_id)).one()
+        return kind, key.rpartition(":")[2]
 
 
 def main(folder: Path, count: int, queues: list[str]) -> None:
@@ -102,7 +107,8 @@ def _victim(process: Process, folder: Path, queues: list[str]) -> None:
     code = 1
     try:
         marks = Marks(process, folder)
-        task_prerun.connect(marks.begins, weak=False)
+        for module, name in ((inbound, "perform_event"), (outbound, "perform_duty")):
+            setattr(module, name, marks.watched(getattr(module, name)))
         listen(marks.passes)
         code = work(process, queues, 1, pool="solo")
     finally:
