@@ -32,7 +32,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.kill]
 LETTERS = int(os.environ.get("CRM1C_TEST_LETTERS", "100"))  # `make chaos` takes five hundred
 # Of how many letters one meets each fault at its first time; spread, since a server that fails in a row is left alone.
 CUT, PUT_OFF, CLOSED = 25, 10, 25
-KILLED_EACH = 1.5  # seconds from one death to the next
+KILLED_AFTER = (4, 10)  # from one death to the next so many letters come in, the fewest and the most
+JITTER = 0.03  # seconds from the letter to the death, at most: it may fall on either side of the server's answer
 FACTS = {"number": "1", "date": "24.11.2026", "total": "1 220,00", "currency": "руб.", "supplier": "ООО «Рассвет»",
          "due": "", "qr": True, "issue": 1}  # fmt: skip
 
@@ -83,19 +84,29 @@ def children(pid: int) -> list[int]:
 
 
 class Reaper(threading.Thread):
-    """Kills one of a worker's processes every so often, until told to stop."""
+    """Kills one of a worker's processes after every so many letters, however fast they come, until told to stop.
 
-    def __init__(self, worker: int, luck: random.Random) -> None:
+    A death that is due while no process lives waits for the next one: how many there are follows from the seed and
+    from the letters alone.
+    """
+
+    def __init__(self, worker: int, post: Mail, luck: random.Random) -> None:
         super().__init__(daemon=True)
-        self.worker, self.luck, self.deaths, self.enough = worker, luck, 0, threading.Event()
+        self.worker, self.post, self.luck, self.enough = worker, post, luck, threading.Event()
+        self.dead: set[int] = set()
+        self.due = luck.randint(*KILLED_AFTER)  # the letter that brings the next death
 
     def run(self) -> None:
-        while not self.enough.wait(self.luck.uniform(0.3, 1.7) * KILLED_EACH):
-            forked = children(self.worker)
-            if forked:
-                with suppress(ProcessLookupError):
-                    os.kill(self.luck.choice(forked), signal.SIGKILL)
-                    self.deaths += 1
+        while not self.enough.wait(0.005):
+            living = [one for one in children(self.worker) if one not in self.dead]
+            if not living or self.post.raw(self.due) is None:
+                continue
+            self.enough.wait(self.luck.uniform(0, JITTER))
+            victim = self.luck.choice(living)
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            self.dead.add(victim)
+            self.due += self.luck.randint(*KILLED_AFTER)
 
 
 def test_each_client_gets_his_one_letter(planted: Planted, told: Told) -> None:
@@ -108,7 +119,7 @@ def test_each_client_gets_his_one_letter(planted: Planted, told: Told) -> None:
         ail(post)
         worker = plant.worker("--queues", "mail,periodic", "--concurrency", "4")
         plant.beat()
-        reaper, began = Reaper(worker.pid, random.Random(seed)), time.monotonic()
+        reaper, began = Reaper(worker.pid, post, random.Random(seed)), time.monotonic()
         reaper.start()
         plant.settled(300)
         took = time.monotonic() - began
@@ -119,7 +130,7 @@ def test_each_client_gets_his_one_letter(planted: Planted, told: Told) -> None:
     ids, rows = Counter(letter["message_id"] for letter in letters), plant.rows("SELECT state, again FROM papers")
     again, cut = sum(row[1] for row in rows), sum(not letter["answered"] for letter in letters)
     told(
-        f"{LETTERS} letters in {took:.0f} s (seed {seed}): {reaper.deaths} processes killed, {LETTERS // PUT_OFF} put "
+        f"{LETTERS} letters in {took:.0f} s (seed {seed}): {len(reaper.dead)} processes killed, {LETTERS // PUT_OFF} put "
         f"off (451), {LETTERS // CLOSED} sessions closed (421), {cut} cut after DATA; {len(letters)} arrived, "
         f"{len(letters) - len(ids)} of them second copies, {again} sent again not knowing"
     )
@@ -129,4 +140,4 @@ def test_each_client_gets_his_one_letter(planted: Planted, told: Told) -> None:
     assert {letter["to"][0] for letter in letters} == {f"client{n}@example.com" for n in range(LETTERS)}
     assert cut <= len(letters) - LETTERS <= again
     assert len({(letter["message_id"], raw) for letter, raw in zip(letters, raws, strict=True)}) == LETTERS
-    assert reaper.deaths > 5
+    assert len(reaper.dead) > 5
