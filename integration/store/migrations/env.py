@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-import integration.store.ledger_schema  # noqa: F401 – its tables belong to the metadata
+import integration.store.bonus_schema
+import integration.store.ledger_schema  # noqa: F401 – their tables belong to the metadata
 from integration.store.schema import metadata
 
 context.configure(
