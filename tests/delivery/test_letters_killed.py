@@ -130,8 +130,8 @@ def test_each_client_gets_his_one_letter(planted: Planted, told: Told) -> None:
     ids, rows = Counter(letter["message_id"] for letter in letters), plant.rows("SELECT state, again FROM papers")
     again, cut = sum(row[1] for row in rows), sum(not letter["answered"] for letter in letters)
     told(
-        f"{LETTERS} letters in {took:.0f} s (seed {seed}): {len(reaper.dead)} processes killed, {LETTERS // PUT_OFF} put "
-        f"off (451), {LETTERS // CLOSED} sessions closed (421), {cut} cut after DATA; {len(letters)} arrived, "
+        f"{LETTERS} letters in {took:.0f} s (seed {seed}): {len(reaper.dead)} processes killed, {LETTERS // PUT_OFF} "
+        f"put off (451), {LETTERS // CLOSED} sessions closed (421), {cut} cut after DATA; {len(letters)} arrived, "
         f"{len(letters) - len(ids)} of them second copies, {again} sent again not knowing"
     )
     assert plant.parked() == []
