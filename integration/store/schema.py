@@ -300,6 +300,7 @@ slots = Table(
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
     Column("outcome", Text),
+    Column("tries", Integer, nullable=False, server_default=text("1")),
 )
 
 watermarks = Table(

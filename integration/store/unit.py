@@ -18,6 +18,7 @@ from integration.store.ledger import SqlLedger
 from integration.store.links import SqlLinks
 from integration.store.papers import SqlPapers
 from integration.store.parties import SqlParties
+from integration.store.reconciling import SqlReconciling
 from integration.store.sweep import Call
 from integration.work import Duty, Event, Owed
 
@@ -69,6 +70,10 @@ class SqlUnit:
     @property
     def ledger(self) -> SqlLedger:
         return SqlLedger(self.conn, self.now)
+
+    @property
+    def reconciling(self) -> SqlReconciling:
+        return SqlReconciling(self.conn, self.now)
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]:
         """Write duties down in this transaction; their workers are woken when it stands."""
