@@ -72,8 +72,8 @@ def web_app(process: Process) -> Flask:
         now=world.services.now,
     )
 
-    def ask(inn: str, kpp: str, crm: str | None, wait: float) -> Answer:
-        return requisites(world.services, inn, kpp, crm=crm, patience=wait)
+    def ask(inn: str, kpp: str, crm: str | None, onec: str | None, wait: float) -> Answer:
+        return requisites(world.services, inn, kpp, crm=crm, onec=onec, patience=wait)
 
     return create_app(parts, RequisitesRoutes(parts, ask).routes())
 

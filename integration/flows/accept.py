@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from integration.errors import Misconfigured, Rejected
 from integration.flows.pull import SETS, owed_pull
-from integration.flows.sync import KIND, sync_duty
+from integration.flows.saving import KIND
+from integration.flows.sync import sync_duty
 from integration.services import Services
 from integration.work import Event, Outcome, Owed
 

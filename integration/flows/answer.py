@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from integration.rules.provenance import Said
 from integration.rules.requisites import Choice, as_json, decided, from_json
 from integration.services import Services
 from mappers.canonical import Requisites
@@ -19,7 +20,8 @@ SHARED = 30.0  # seconds for which an answer is kept for those who asked while i
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the chain came to. `row` None: not found, or a choice. `source`: who answered. `skipped`: sources that could
-    not be asked, with the reason. `saved`: what was written down, or is owed. `at`: when the source said it."""
+    not be asked, with the reason. `saved`: what was written down, or is owed. `at`: when the source said it. `base`,
+    `ref_key`: the one counterparty of 1C that it is. `said`: field → (who said it, when; provenance)."""
 
     inn: str
     row: Requisites | None = None
@@ -29,6 +31,9 @@ class Answer:
     asked: tuple[str, ...] = ()
     saved: tuple[str, ...] = ()
     at: str = ""
+    base: str = ""
+    ref_key: str = ""
+    said: Said = field(default_factory=dict)
 
     @property
     def found(self) -> bool:
@@ -43,15 +48,17 @@ class Answer:
             {name: getattr(one.row, name) for name in (*names, "is_branch")} | {"reason": one.reason}
             for one in self.choices
         ]
-        return made | {"source": self.source, "choices": choices}
+        said = {name: {"source": who[0], "at": who[1]} for name, who in self.said.items() if name in names}
+        return made | {"source": self.source, "choices": choices, "said": said}
 
 
-def kept_row(services: Services, inn: str, kpp: str) -> Requisites | None:
-    """What a registry said of this company within the day, nobody being asked now."""
+def kept_row(services: Services, inn: str, kpp: str) -> tuple[Requisites, str] | None:
+    """What a registry said of this company within the day, and when, nobody being asked now."""
     for source in services.registries:
         rows = kept_rows(services, source, inn)
         if rows:
-            return decided(rows[0], kpp)[0]
+            row = decided(rows[0], kpp)[0]
+            return None if row is None else (row, rows[1])
     return None
 
 
@@ -63,18 +70,18 @@ def keep_rows(services: Services, source: str, inn: str, rows: Sequence[Requisit
     return at
 
 
-def share(services: Services, kpp: str, answer: Answer) -> None:
-    """Leave the answer to those who wait for it."""
+def share(services: Services, about: tuple[str, ...], answer: Answer) -> None:
+    """Leave the answer to those who wait for it, `about` being what they all asked for."""
     kept = json.dumps({"at": services.now().isoformat(), "answer": _as_kept(answer)}, ensure_ascii=False)
-    services.shelf.put(_share_key(answer.inn, kpp), kept, SHARED)
+    services.shelf.put(_share_key(about), kept, SHARED)
 
 
 def _row_key(source: str, inn: str) -> str:
     return f"requisites:{source}:{inn}"
 
 
-def _share_key(inn: str, kpp: str) -> str:
-    return f"requisites:answer:{inn}:{kpp}"
+def _share_key(about: tuple[str, ...]) -> str:
+    return f"requisites:answer:{':'.join(about)}"
 
 
 def kept_rows(services: Services, source: str, inn: str) -> tuple[list[Requisites], str] | None:
@@ -89,9 +96,9 @@ def kept_rows(services: Services, source: str, inn: str) -> tuple[list[Requisite
         return None
 
 
-def shared(services: Services, inn: str, kpp: str, since: datetime) -> Answer | None:
+def shared(services: Services, about: tuple[str, ...], since: datetime) -> Answer | None:
     """The answer that another found while this one waited."""
-    text = services.shelf.get(_share_key(inn, kpp))
+    text = services.shelf.get(_share_key(about))
     if text is None:
         return None
     kept = json.loads(text)
@@ -115,4 +122,7 @@ def _from_kept(kept: dict[str, Any]) -> Answer:
         tuple(kept["asked"]),
         tuple(kept["saved"]),
         kept["at"],
+        kept["base"],
+        kept["ref_key"],
+        kept["said"],
     )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from integration.errors import Busy
 from integration.flows.accept import COUNTERPARTIES, ONEC, POLLED
 from integration.flows.origin import STARTED
-from integration.flows.sync import KIND
+from integration.flows.saving import KIND
 from integration.services import Base, Services
 from integration.work import Arrival, new_id
 from mappers.canonical import Party

@@ -9,6 +9,7 @@ from typing import Any
 from integration.errors import Conflict
 from integration.flows.once import create_once
 from integration.rules.identity import checked
+from integration.rules.provenance import SAID, said_by
 from integration.services import Base, Services
 from integration.work import Link, own_key
 from mappers.canonical import Found, Party
@@ -30,7 +31,8 @@ def ensure_counterparty(services: Services, base: Base, crm: str, account: Party
         find=lambda: _the_one(party, base.ask(base.say.counterparties(party.inn, None))),
         create=lambda: base.ask(base.say.create_counterparty(party, key)),
     )
-    agreed = {"inn": party.inn, "kpp": party.kpp, "name": party.name}
+    agreed: dict[str, Any] = {"inn": party.inn, "kpp": party.kpp, "name": party.name}
+    agreed[SAID] = said_by(agreed, "crm", services.now().isoformat())
     _bind(services, Link(crm, "account", account.id, _name(base), "counterparty", found.ref_key, key), found, agreed)
     return found.ref_key
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
-from integration.flows.sync import KIND
+from integration.flows.saving import KIND
 from integration.rules.agreement import plain
 from integration.rules.match import Match, candidates, doubles
 from integration.services import Services

@@ -4,28 +4,24 @@ the CRM, each once, however many people ask at the same moment."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 
-from integration.errors import Busy, Conflict, Crm1cError, Misconfigured, Rejected, Transient
-from integration.flows.answer import Answer, keep_rows, kept_rows, share, shared
-from integration.flows.once import create_unfound, lock_name, made_since
-from integration.rules.requisites import (
-    as_party,
-    decided,
-    of_party,
-    valid_inn,
-    valid_kpp,
-)
+from integration.errors import Busy, Misconfigured, Rejected, Transient
+from integration.flows.answer import Answer, keep_rows, kept_row, kept_rows, share, shared
+from integration.flows.once import lock_name
+from integration.flows.saving import KIND, ONEC, Saving
+from integration.rules.agreement import plain
+from integration.rules.provenance import SAID, said_by, said_of
+from integration.rules.requisites import as_party, decided, of_party, shown_fields, valid_inn, valid_kpp
 from integration.services import Base, Services
-from integration.work import Duty, Event, Link, Outcome, Owed, own_key
-from mappers.canonical import Found, Party, Requisites
+from integration.work import Duty, Outcome
+from mappers.canonical import Party, Requisites
 
 log = logging.getLogger("crm1c.requisites")
 
-ONEC = "onec"
 _STEP = 0.25  # seconds after which one who waits for another's answer looks again
 
 
@@ -39,12 +35,14 @@ def requisites(
     kpp: str = "",
     *,
     crm: str | None = None,
+    onec: str | None = None,
     account: Party | None = None,
     patience: float | None = None,
 ) -> Answer:
     """The chain. `kpp`: the branch that is meant; `crm`: whose account is to be filled (None: the first CRM's), that
-    `account` if one is given, else the one with this ИНН; `patience`: seconds to wait for a 1C session, or for another
-    who asks for the same company.
+    `account` if one is given, else the one with this ИНН; `onec`: the one base to be asked and written to (None: all
+    are asked in configured order, and the first is written to); `patience`: seconds to wait for a 1C session, or for
+    another who asks for the same company.
 
     Raises Rejected for an invalid ИНН or КПП before anything is asked, Busy when 1C's sessions are taken, Unasked when
     no source could say anything.
@@ -53,20 +51,22 @@ def requisites(
     kpp = valid_kpp(inn, kpp)
     wait = services.settings.delivery.slot_wait if patience is None else patience
     started, deadline = services.now(), monotonic() + max(wait, 10.0)
-    base = _base(services)
+    bases = _bases(services, onec)
+    about = (inn, kpp, onec or "")
     # Not the counterparty's own lock: an invoice of this client never waits for a registry.
-    name = lock_name("requisites", (base.name if base else "", inn))
+    name = lock_name("requisites", (*(base.name for base in bases), inn))
     while True:
-        found = shared(services, inn, kpp, started)
+        found = shared(services, about, started)
         if found is not None:
             return found
         try:
             with services.store.lock(name, patience=_STEP):
-                found = shared(services, inn, kpp, started)
+                found = shared(services, about, started)
                 if found is not None:
                     return found
-                answer = _Chain(services, base, inn, kpp, crm, wait, services.now(), account).answer()
-                share(services, kpp, answer)
+                saving = Saving(services, next(iter(bases), None), inn, kpp, crm, onec, wait, services.now(), account)
+                answer = _Chain(services, bases, inn, kpp, wait, saving).answer()
+                share(services, about, answer)
                 return answer
         except Busy as busy:
             if busy.system or monotonic() > deadline:  # with a system: its sessions are taken, not our turn
@@ -74,16 +74,16 @@ def requisites(
 
 
 def save_requisites(services: Services, duty: Duty) -> Outcome:
-    """The duty "save_requisites": what was found while 1C or the CRM was away is saved now. Payload {inn, kpp, crm}."""
+    """The duty "save_requisites": what was found while 1C or the CRM was away is saved now. Payload {inn, kpp, crm,
+    onec}, the last two "" for the first ones."""
     payload = duty.payload
-    answer = requisites(services, payload["inn"], payload["kpp"], crm=payload["crm"] or None)
+    crm, onec = payload["crm"] or None, payload.get("onec") or None
+    answer = requisites(services, payload["inn"], payload["kpp"], crm=crm, onec=onec)
     if answer.choices or answer.row is None:
         return Outcome("skipped", f"Реквизиты ИНН {payload['inn']} ждут выбора человека или уже не находятся")
-    base = _base(services)
-    if answer.source == ONEC and base is not None:  # another try wrote it there; the CRM may still lack it
-        _Chain(services, base, answer.inn, payload["kpp"], payload["crm"] or None, None, services.now()).into_crm(
-            answer.row
-        )
+    if answer.source == ONEC:  # another try wrote it there; the CRM may still lack it
+        saving = Saving(services, None, answer.inn, payload["kpp"], crm, onec, None, services.now())
+        saving.into_crm(answer)
     if any(one.endswith("owed") for one in answer.saved):
         raise Transient("1С или CRM всё ещё не отвечает. Повторим сами.", system=duty.system)
     return Outcome("done", f"Реквизиты ИНН {payload['inn']} записаны")
@@ -91,60 +91,69 @@ def save_requisites(services: Services, duty: Duty) -> Outcome:
 
 @dataclass(frozen=True)
 class _Chain:
-    """One company on its way through the sources, under its lock."""
+    """One company on its way through the sources, under its lock. `looked`: the bases that were asked, with what each
+    has of this ИНН."""
 
     services: Services
-    base: Base | None
+    bases: Sequence[Base]
     inn: str
     kpp: str
-    crm: str | None
     wait: float | None
-    started: datetime
-    account: Party | None = None
+    saving: Saving
+    looked: dict[str, list[Party]] = field(default_factory=dict)
 
     def answer(self) -> Answer:
         skipped: list[tuple[str, str]] = []
         asked: list[str] = []
-        for source in self.services.settings.requisites.order:
-            ask = self._asking(source)
-            if ask is None:
-                continue
+        for name, ask in self._sources():
+            source = name.partition(":")[0]
             try:
                 rows, at = ask()
             except (Transient, Misconfigured, Rejected) as error:
                 if source == ONEC and isinstance(error, Busy):
                     raise Busy(
                         "Все сеансы 1С заняты. Повторите через несколько секунд.",
-                        system=self.base.name if self.base else ONEC,
+                        system=error.system or ONEC,
                         retry_after=2.0,
                     ) from error
-                log.warning("реквизиты: источник %s пропущен: %s", source, error, extra={"source": source})
-                skipped.append((source, error.reason))
+                log.warning("реквизиты: источник %s пропущен: %s", name, error, extra={"source": name})
+                skipped.append((name, error.reason))
                 continue
-            asked.append(source)
+            if source not in asked:
+                asked.append(source)
             if source == ONEC and self.kpp:  # another branch of it in 1C says nothing of the one that is meant
                 rows = [row for row in rows if row.kpp == self.kpp]
             row, choices = decided(rows, self.kpp)
             if row is None and not choices:
                 continue
             found = Answer(self.inn, row, choices, source, tuple(skipped), tuple(asked), at=at)
-            return self._saved(found) if source != ONEC else found
+            return self._known(found, name) if source == ONEC else self._new(found)
         outside = [name for name in self.services.settings.requisites.order if name in self.services.registries]
         if not asked or (outside and not set(outside) & set(asked)):
             reasons = " ".join(reason for _, reason in skipped)
             raise Unasked(f"Реквизиты ИНН {self.inn} сейчас узнать не у кого. {reasons}".strip(), retry_after=10.0)
         return Answer(self.inn, skipped=tuple(skipped), asked=tuple(asked))
 
-    def _asking(self, source: str) -> Callable[[], tuple[list[Requisites], str]] | None:
-        if source == ONEC:
-            return self._onec if self.base is not None else None
-        return (lambda: self._registry(source)) if source in self.services.registries else None
+    def _sources(self) -> list[tuple[str, Callable[[], tuple[list[Requisites], str]]]]:
+        """Whom to ask, in order: every base where 1C stands, "onec:NAME" if there are several."""
+        made: list[tuple[str, Callable[[], tuple[list[Requisites], str]]]] = []
+        for source in self.services.settings.requisites.order:
+            if source == ONEC:
+                for base in self.bases:
+                    name = base.name if len(self.bases) > 1 else ONEC
+                    made.append((name, partial(self._onec, base)))
+            elif source in self.services.registries:
+                made.append((source, partial(self._registry, source)))
+        return made
 
-    def _onec(self) -> tuple[list[Requisites], str]:
-        base = self.base
-        assert base is not None
-        with base.session(patience=self.wait):
-            found = base.ask(base.say.parties(self.inn))
+    def _onec(self, base: Base) -> tuple[list[Requisites], str]:
+        try:
+            with base.session(patience=self.wait):
+                found = base.ask(base.say.parties(self.inn))
+        except Busy as busy:
+            busy.system = busy.system or base.name
+            raise
+        self.looked[base.name] = found
         return [of_party(party, ONEC) for party in found], self.services.now().isoformat()
 
     def _registry(self, source: str) -> tuple[list[Requisites], str]:
@@ -156,107 +165,40 @@ class _Chain:
         rows = registry.ask(registry.say.requisites(self.inn, ""))
         return rows, keep_rows(self.services, source, self.inn, rows)
 
-    # -- saving ---------------------------------------------------------------------------------------------------
+    def _new(self, answer: Answer) -> Answer:
+        """From outside: it is saved."""
+        if answer.row is None:
+            return answer
+        said = said_by(shown_fields(answer.row), answer.source, answer.at)
+        return self.saving.saved(replace(answer, said=said), self.looked)
 
-    def _saved(self, answer: Answer) -> Answer:
-        """To 1C, then to the CRM. Where one of them is away it is owed: the person gets the answer all the same."""
+    def _known(self, answer: Answer, name: str) -> Answer:
+        """From 1C: which counterparty it is, and who said its requisites when they came there."""
         row = answer.row
         if row is None:
             return answer
-        where = "onec"
-        try:
-            ref_key = self._into_onec(row, answer)
-            where = "crm"
-            saved = (*((ONEC,) if ref_key else ()), *self.into_crm(row, ref_key, answer))
-        except Transient as error:
-            log.warning("реквизиты %s найдены, но ещё не записаны: %s", self.inn, error)
-            self._owe(where)
-            saved = (f"{where} owed",)
-        except Crm1cError as error:  # found is found: what keeps it out is told where people look for troubles
-            log.error("реквизиты %s найдены, но не записаны: %s", self.inn, error)
-            self._owe(where)
-            saved = (f"{where} owed",)
-        return replace(answer, saved=saved)
+        base = next(one for one in self.bases if name in (ONEC, one.name))
+        there = [one for one in self.looked[base.name] if one.kpp == row.kpp]
+        ref_key = there[0].ref_key if len(there) == 1 else ""
+        said = self._who_said(base, ref_key, row, answer.at)
+        return replace(answer, base=base.name.partition(":")[2], ref_key=ref_key, said=said)
 
-    def _into_onec(self, row: Requisites, answer: Answer) -> str:
-        """The Ref_Key of the counterparty: made, unless crm1c made it while the registries were being asked. Where 1C
-        could not be asked before, it is asked now."""
-        base = self.base
-        if base is None:
-            return ""
-        party, key = as_party(row), (base.name, self.inn)
-        with self.services.store.lock(lock_name("counterparty", key)), base.session(patience=self.wait):
-            if ONEC not in answer.asked or made_since(self.services, "counterparty", key, self.started):
-                there = [one for one in base.ask(base.say.parties(self.inn)) if one.kpp == party.kpp]
-                if there:
-                    return there[0].ref_key
-            own = own_key("counterparty", base.name, party.inn, party.kpp)
-            made: Found = create_unfound(
-                self.services,
-                "counterparty",
-                key,
-                lambda: base.ask(base.say.create_counterparty(party, own, reread=False)),
-            )
-        log.info("контрагент ИНН %s записан в 1С", self.inn)
-        return made.ref_key
-
-    def into_crm(self, row: Requisites, ref_key: str = "", answer: Answer | None = None) -> tuple[str, ...]:
-        """The CRM's account of this company: filled where it stands, made where there is none, linked to 1C's."""
-        name = self.crm or next(iter(self.services.crms), None)
-        if name is None:
-            return ()
-        crm, party = self.services.crms[name], as_party(row)
-        accounts = [self.account] if self.account else crm.ask(crm.say.accounts_by(party.inn, None))
-        fit = [one for one in accounts if one.kpp in ("", party.kpp)]
-        if len(fit) > 1:
-            raise Conflict(f"В CRM несколько клиентов с ИНН {party.inn}. Объедините их (crm1c duplicates list).")
-        if fit:
-            account = fit[0]
-            empty = {field: value for field, value in comparable_fields(party).items() if not getattr(account, field)}
-            if ref_key and not account.ref_key:
-                empty["ref_key"] = ref_key
-            crm.ask(crm.say.update_account(account, empty))
-        else:
-            account = crm.ask(crm.say.create_account(party, ref_key))
-        if ref_key and self.base is not None:
-            self._link(name, account, ref_key, party, answer)
-        return (f"crm:{name}",)
-
-    def _link(self, crm: str, account: Party, ref_key: str, party: Party, answer: Answer | None) -> None:
-        assert self.base is not None
-        said = {}
-        if answer is not None and answer.row is not None:
-            said = {field: [answer.source, answer.at] for field in comparable_fields(party)}
-        link = Link(
-            crm,
-            "account",
-            account.id,
-            self.base.name.partition(":")[2],
-            "counterparty",
-            ref_key,
-            own_key("counterparty", self.base.name, party.inn, party.kpp),
-            state="linked",
-            agreed={**comparable_fields(party), "said": said},
-        )
-        with self.services.store.unit("bind counterparty") as unit:
-            if not unit.links.find(crm, "account", account.id, link.base, link.kind):
-                unit.links.bind(link)
-
-    def _owe(self, where: str) -> None:
-        crm = self.crm or next(iter(self.services.crms), "")
-        system = self.base.name if where == "onec" and self.base is not None else f"crm:{crm}"
-        payload = {"inn": self.inn, "kpp": self.kpp, "crm": crm}
-        owed = Owed("save_requisites", system, f"inn:{self.inn}", payload, merge=f"save_requisites:{self.inn}:{crm}")
-        with self.services.store.unit("owe requisites") as unit:
-            unit.owe(owed, cause=Event("", "api", "requisites", "asked", self.inn, b"", trace=""))
+    def _who_said(self, base: Base, ref_key: str, row: Requisites, at: str) -> dict[str, list[str]]:
+        values = {name: value for name, value in plain(as_party(row)).items() if value}
+        with self.services.store.looking() as known:
+            links = known.by_ref(base.name.partition(":")[2], KIND, ref_key) if ref_key else []
+        for link in links:
+            if link.agreed.get(SAID):
+                return said_of(values, link.agreed, link.agreed[SAID], ONEC, at)
+        told = kept_row(self.services, self.inn, row.kpp)
+        if told is None:
+            return said_by(values, ONEC, at)
+        told_values = plain(as_party(told[0]))
+        return said_of(values, told_values, said_by(told_values, told[0].source, told[1]), ONEC, at)
 
 
-def comparable_fields(party: Party) -> dict[str, str]:
-    """The filled requisites, ours → value."""
-    names = ("name", "full_name", "inn", "kpp", "ogrn", "address")
-    return {name: value for name in names if (value := getattr(party, name))}
-
-
-def _base(services: Services) -> Base | None:
-    """The base that is asked and written to: the first one configured."""
-    return next(iter(services.bases.values()), None)
+def _bases(services: Services, onec: str | None) -> tuple[Base, ...]:
+    """The bases that are asked, in configured order; the first of them is written to."""
+    if onec is not None:
+        return (services.bases[onec],)
+    return tuple(services.bases.values())

@@ -11,14 +11,15 @@ from integration.errors import Conflict, Transient
 from integration.flows.answer import Answer, kept_row
 from integration.flows.profile import learned
 from integration.flows.requisites import requisites
+from integration.flows.saving import KIND
 from integration.rules.agreement import agreed_after, decide, plain
 from integration.rules.merge import Decision, Side
+from integration.rules.provenance import SAID, said_after
 from integration.rules.requisites import as_party
 from integration.services import Base, Services
 from integration.work import Clash, Duty, Event, Link, Outcome, Owed, Proposed, own_key
 from mappers.canonical import Party
 
-KIND = "counterparty"
 GONE = "gone"  # a link's state: the counterparty was erased or marked in 1C
 
 
@@ -97,14 +98,12 @@ def _joined(services: Services, crm_name: str, account: Party) -> Outcome:
         return _unjoined(services, crm_name, account, answer)
     with services.store.looking() as known:
         bound = [link for link in known.of_record(crm_name, "account", account.id) if link.kind == KIND]
-    base = next(iter(services.bases.values()), None)
-    if bound or base is None:
+    if bound or not services.bases:
         return Outcome("done", f"Реквизиты получены: {answer.source}")
-    with base.session():
-        there = [one for one in base.ask(base.say.parties(answer.inn)) if one.kpp == answer.row.kpp]
-    if len(there) != 1:
+    if not answer.ref_key:
         return Outcome("skipped", "Реквизиты найдены, контрагента в 1С ещё нет или их несколько")
-    return _bound(services, base, crm_name, account, there[0])
+    there = replace(as_party(answer.row), id=answer.ref_key, ref_key=answer.ref_key)
+    return _bound(services, services.bases[answer.base], crm_name, account, there)
 
 
 def _unjoined(services: Services, crm_name: str, account: Party, answer: Answer) -> Outcome:
@@ -180,11 +179,14 @@ class _Pair:
                 return self._gone()
             if self._as_we_left_it(there):
                 return Outcome("unchanged", "Обе стороны не менялись")
-            decisions = self._decisions(there)
+            registry, told = self._registry(there)
+            decisions = self._decisions(there, registry)
             self._tell(decisions)  # first: a worker that dies after the write would find nothing left to tell
             after = self._into_onec(base, there, decisions)
         shown, account = self._into_crm(decisions)
         agreed = agreed_after(link.agreed, decisions, plain(account), plain(after))
+        now, said = self.services.now().isoformat(), link.agreed.get(SAID) or {}
+        agreed[SAID] = said_after(link.agreed, said, decisions, registry, told, now)
         new = replace(
             link, state="linked", ref_key=link.ref_key, version=after.version, crm_version=shown, agreed=agreed
         )
@@ -214,14 +216,20 @@ class _Pair:
         crm.ask(crm.say.tell_account(self.account.id, text))
         return Outcome("skipped", text, links=(replace(self.link, state=GONE),))
 
-    def _decisions(self, there: Party) -> dict[str, Decision]:
+    def _registry(self, there: Party) -> tuple[dict[str, str], tuple[str, str]]:
+        """What a register says within the day (field → value), and which one, when; nobody is asked now."""
+        kept = kept_row(self.services, there.inn or self.account.inn, there.kpp)
+        if kept is None:
+            return {}, ("", "")
+        row, at = kept
+        return {name: value for name, value in plain(as_party(row)).items() if value}, (row.source, at)
+
+    def _decisions(self, there: Party, registry: Mapping[str, str]) -> dict[str, Decision]:
         """Field by field; what a person decided takes the place of a conflict, as long as both values still stand."""
         services, crm = self.services, self.services.crms[self.link.crm]
         owners: Mapping[str, Any] = vars(services.settings.ownership)
-        row = kept_row(services, there.inn or self.account.inn, there.kpp)
-        said = {name: value for name, value in plain(as_party(row)).items() if value} if row is not None else {}
         ours, theirs = plain(self.account), plain(there)
-        made = decide(self.link.agreed, ours, theirs, owners, said, crm.say.party_fields)
+        made = decide(self.link.agreed, ours, theirs, owners, registry, crm.say.party_fields)
         with services.store.unit("conflicts") as unit:
             standing = {one.field: one for one in unit.parties.clashes(self.link) if one.state != "over"}
             for name, decision in list(made.items()):

@@ -21,7 +21,7 @@ log = logging.getLogger("crm1c.http")
 MAX_WAIT = 60.0
 _SECONDS = re.compile(r"\d{1,4}(\.\d{1,3})?")
 
-Ask = Callable[[str, str, str | None, float], Found]  # ИНН, КПП, whose account, seconds to wait
+Ask = Callable[[str, str, str | None, str | None, float], Found]  # ИНН, КПП, whose account, which base, seconds to wait
 
 
 class RequisitesRoutes:
@@ -37,6 +37,7 @@ class RequisitesRoutes:
         params = (
             Param("kpp", "КПП, если нужен определённый филиал (или выбран из choices)"),
             Param("crm", "Чью карточку клиента заполнить: имя таблицы [crm.NAME]; без него — первой"),
+            Param("onec", "В какой базе искать и куда записать: имя таблицы [onec.NAME]; без него — во всех"),
             Param(
                 "wait",
                 f"Сколько секунд ждать свободного сеанса 1С, до {MAX_WAIT:.0f}; без него — 503 сразу.",
@@ -65,11 +66,14 @@ class RequisitesRoutes:
         crm = request.args.get("crm") or None
         if crm is not None and crm not in self._parts.settings.crm:
             raise Problem(404, f"CRM с именем «{crm[:40]}» нет в настройках.")
+        onec = request.args.get("onec") or None
+        if onec is not None and onec not in self._parts.settings.onec:
+            raise Problem(404, f"Базы с именем «{onec[:40]}» нет в настройках.")
         wait = _seconds(request.args.get("wait", "0"))
         if not self._seats.acquire(blocking=False):
             raise later("Слишком многие ждут реквизитов сразу. Повторите через несколько секунд.", 2)
         try:
-            found = self._ask(inn, request.args.get("kpp", ""), crm, wait)
+            found = self._ask(inn, request.args.get("kpp", ""), crm, onec, wait)
         except Rejected as error:
             raise Problem(422, error.reason) from error
         except Busy as error:

@@ -154,6 +154,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             },
             "source": {"type": "string", "description": "Кто ответил: onec, egrul, dadata, spark"},
             "choices": listed(_ANYTHING),
+            "said": {
+                "type": "object",
+                "description": "Кто и когда сказал каждое поле: {поле: {source, at}}; source — реестр, onec или crm",
+            },
         },
         text="choices не пуст: несколько филиалов или ликвидация, выбирает человек (параметр kpp)",
     ),

@@ -105,6 +105,13 @@ def of_party(party: Party, source: str) -> Requisites:
     )
 
 
+def shown_fields(row: Requisites) -> dict[str, str]:
+    """What the row says of the company, ours → value; what it doesn't say is left out."""
+    names = ("inn", "kpp", "ogrn", "name", "full_name", "address", "status")
+    said = {name: str(getattr(row, name)) for name in names}
+    return {name: value for name, value in said.items() if value and (name, value) != ("status", "unknown")}
+
+
 def _checked(field: Kpp | Ogrn, value: str) -> str:
     try:
         return str(field.deserialize(value)) if value else ""

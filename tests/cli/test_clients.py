@@ -50,10 +50,13 @@ def test_requisites_for_people_and_for_programs(ready: Shell) -> None:
     said = ready.run("requisites", "7800000027", "--json")
     assert said.code == 0, said
     told = json.loads(said.out)
-    assert set(told) == {"inn", "kpp", "ogrn", "name", "full_name", "address", "status", "source", "choices"}
+    promised = {"inn", "kpp", "ogrn", "name", "full_name", "address", "status", "source", "choices"}
+    assert set(told) == promised | {"said"}
+    assert told["said"]["kpp"]["source"] == "dadata"
     assert (told["source"], told["kpp"], told["choices"]) == ("dadata", "780001001", [])
     again = ready.run("requisites", "7800000027")
     assert "Найдено: 1С" in again.out
+    assert "(DaData, " in again.out
 
 
 def test_requisites_that_must_be_chosen(ready: Shell) -> None:

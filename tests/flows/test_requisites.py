@@ -11,10 +11,12 @@ import pytest
 
 from integration.errors import Busy, Rejected
 from integration.flows.answer import Answer
+from integration.flows.changes import pull_counterparties
 from integration.flows.counterparty import ensure_counterparty
 from integration.flows.requisites import Unasked, requisites
 from integration.steps import listen
 from mappers.canonical import Party
+from sandbox.onec import USER, OneC
 from sandbox.onec.companies import valid_inn
 from sandbox.registry import TOKEN, Registry
 from sandbox.registry.companies import ogrn
@@ -30,8 +32,9 @@ NOBODY = "7707083893"  # valid; our own company, a counterparty nowhere
 class Place:
     """A town with a registry beside it."""
 
-    def __init__(self, town: Town, registry: Registry, url: str) -> None:
-        self.town, self.registry, self.app, self.url = town, registry, registry.wsgi(), url
+    def __init__(self, town: Town, registry: Registry, app: Any, url: str, second: OneC, second_url: str) -> None:
+        self.town, self.registry, self.app, self.url = town, registry, app, url
+        self.second, self.second_url = second, second_url  # one more base, for those who configure it
 
     def tables(self, **requisites_: Any) -> dict[str, Any]:
         party = f"{self.url}/suggestions/api/4_1/rs"
@@ -49,30 +52,31 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def towns() -> Iterator[tuple[Town, Registry, Any, str]]:
-    registry = Registry()
+def neighbourhood() -> Iterator[Place]:
+    registry, second = Registry(), OneC()
     app = registry.wsgi()
-    with built() as town, serving(app) as url:
-        yield town, registry, app, url
+    with built() as town, serving(app) as url, serving(second.wsgi()) as second_url:
+        yield Place(town, registry, app, url, second, second_url)
 
 
 @pytest.fixture
-def place(towns: tuple[Town, Registry, Any, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    town, registry, app, url = towns
-    registry.reset()
-    app.faults.clear()
-    app.log.clear()
-    made = Place(town, registry, url)
-    made.app = app
-    town.secrets = {"TOKEN": TOKEN}
-    town.reset(tmp_path, made.tables())
+def place(neighbourhood: Place, tmp_path: Path) -> Place:
+    made = neighbourhood
+    made.registry.reset()
+    made.second.reset()
+    made.app.faults.clear()
+    made.app.log.clear()
+    made.town.secrets = {"TOKEN": TOKEN}
+    made.town.reset(tmp_path, made.tables())
     return made
 
 
 def test_what_came_from_outside_is_saved_to_1c_and_to_the_crm(place: Place) -> None:
     answer = place.ask(COMPANY["inn"])
     assert answer.source == "egrul"
-    assert answer.told() == {
+    told = answer.told()
+    said = told.pop("said")
+    assert told == {
         "inn": "7800000027", "kpp": "780001001", "ogrn": ogrn("102780000002"), "name": "АО «Полесье-Станкоимпорт»",
         "full_name": "АКЦИОНЕРНОЕ ОБЩЕСТВО «ПОЛЕСЬЕ-СТАНКОИМПОРТ»",
         "address": "190000, г Санкт-Петербург, наб Небывалая, д 2, литера А", "status": "active", "source": "egrul",
@@ -84,7 +88,8 @@ def test_what_came_from_outside_is_saved_to_1c_and_to_the_crm(place: Place) -> N
     assert (account["cKpp"], account["c1cRefKey"]) == (COMPANY["kpp"], there["Ref_Key"])
     [link] = links(place, account["id"])
     assert link.ref_key == there["Ref_Key"]
-    assert link.agreed["said"]["kpp"][0] == "egrul"
+    assert set(said) == {"inn", "kpp", "ogrn", "name", "full_name", "address", "status"}
+    assert set(map(str, said.values())) == {str({"source": "egrul", "at": place.town.now().isoformat()})}
 
 
 def links(place: Place, account: str) -> list[Any]:
@@ -98,6 +103,118 @@ def test_1c_answers_first_and_nobody_else_is_asked(place: Place) -> None:
     assert (answer.source, answer.row.name if answer.row else "") == ("onec", "Полесье")
     assert place.app.log.since() == []
     assert place.accounts(COMPANY["inn"]) == []
+
+
+# -- who said it -----------------------------------------------------------------------------------------------------
+
+
+def test_1c_tells_who_said_a_requisite_before_it_came_there(place: Place) -> None:
+    """The register spoke yesterday; an accountant changed the name today: each field keeps its own source and time."""
+    place.ask(COMPANY["inn"])
+    then = place.town.now().isoformat()
+    [there], [account] = place.counterparties(COMPANY["inn"]), place.accounts(COMPANY["inn"])
+    place.town.tell(account["id"], "update", "Account")
+    place.town.work()
+    place.town.pass_time(90_000)
+    place.town.seed(COUNTERPARTIES, Ref_Key=there["Ref_Key"], Description="Полесье, новое имя")
+    place.town.world.redis.flushall()  # nobody remembers the register's answer any more
+    pull_counterparties(place.town.world.services, "main")
+    place.town.work()
+    edited = place.town.now().isoformat()
+    place.town.pass_time(60)
+    answer = place.ask(COMPANY["inn"])
+    said = answer.told()["said"]
+    assert answer.source == "onec"
+    assert said["name"]["source"] == "onec"
+    assert then < said["name"]["at"] <= edited
+    assert said["kpp"] == said["full_name"] == said["ogrn"] == {"source": "egrul", "at": then}
+
+
+def test_what_nobody_else_said_1c_says_itself(place: Place) -> None:
+    place.town.seed(COUNTERPARTIES, Description="Полесье", ИНН=COMPANY["inn"], КПП=COMPANY["kpp"])
+    said = place.ask(COMPANY["inn"]).told()["said"]
+    assert {name: one["source"] for name, one in said.items()} == dict.fromkeys(
+        ("inn", "kpp", "name", "full_name"), "onec"
+    )
+
+
+def test_an_edit_of_the_manager_is_his(place: Place) -> None:
+    """The phone belongs to the CRM: it reaches 1C, and is known to come from there."""
+    place.town.seed(
+        COUNTERPARTIES, Description="Полесье", ИНН=COMPANY["inn"], КПП=COMPANY["kpp"],
+        КонтактнаяИнформация=[{"LineNumber": 1, "Тип": "Телефон", "Представление": "+74951112233"}],
+    )  # fmt: skip
+    account = new_account(place, name="Полесье", cInn=COMPANY["inn"])
+    place.town.tell(account, "create", "Account")
+    place.town.work()
+    place.town.edit(f"Account/{account}", phoneNumber="+74957654321")
+    place.town.tell(account, "update", "Account")
+    place.town.work()
+    [link] = links(place, account)
+    assert link.agreed["phone"] == "+74957654321"
+    assert link.agreed["said"]["phone"][0] == "crm"
+    assert link.agreed["said"]["kpp"][0] == "onec"
+
+
+def test_after_an_outage_of_the_crm_the_client_is_linked_and_keeps_who_said_it(place: Place) -> None:
+    place.town.fault(place.town.crm_app, "status", status=503)
+    place.ask(COMPANY["inn"])
+    place.town.crm_app.faults.clear()
+    place.town.work()
+    [there], [account] = place.counterparties(COMPANY["inn"]), place.accounts(COMPANY["inn"])
+    assert account["c1cRefKey"] == there["Ref_Key"]
+    [link] = links(place, account["id"])
+    assert link.agreed["said"]["ogrn"][0] == "egrul"
+
+
+# -- several bases ---------------------------------------------------------------------------------------------------
+
+
+def two_bases(place: Place) -> OneC:
+    """A second base of another organisation beside the first, configured after it."""
+    table = {"base_url": f"{place.second_url}/bp/odata/standard.odata", "username": USER, "password": "env:PASSWORD"}
+    place.town.live({**place.tables(), "onec": {"second": {**table, "organisation": "7700000016"}}})
+    return place.second
+
+
+def test_every_base_is_asked_before_the_registries(place: Place) -> None:
+    second = two_bases(place)
+    [ref] = second.seed({COUNTERPARTIES: [{"Description": "Полесье", "ИНН": COMPANY["inn"], "КПП": COMPANY["kpp"]}]})[
+        COUNTERPARTIES
+    ]
+    answer = place.ask(COMPANY["inn"])
+    assert (answer.source, answer.base, answer.ref_key) == ("onec", "second", ref)
+    assert place.app.log.since() == []
+    account = new_account(place, name="Полесье", cInn=COMPANY["inn"])
+    place.town.tell(account, "create", "Account")
+    place.town.work()
+    assert [(link.base, link.ref_key) for link in links(place, account)] == [("second", ref)]
+    assert place.counterparties(COMPANY["inn"]) == []
+
+
+def test_what_no_base_knows_is_written_to_the_first(place: Place) -> None:
+    second = two_bases(place)
+    assert place.ask(COMPANY["inn"]).base == "main"
+    assert len(place.counterparties(COMPANY["inn"])) == 1
+    assert not [one for one in second.state({"set": COUNTERPARTIES}) if one["ИНН"] == COMPANY["inn"]]
+
+
+def test_one_base_may_be_named(place: Place) -> None:
+    """The organisation that will work with this client: only its base is asked, and written to."""
+    second = two_bases(place)
+    place.town.seed(COUNTERPARTIES, Description="Полесье", ИНН=COMPANY["inn"], КПП=COMPANY["kpp"])
+    answer = place.ask(COMPANY["inn"], onec="second")
+    assert (answer.source, answer.base) == ("egrul", "second")
+    [there] = [one for one in second.state({"set": COUNTERPARTIES}) if one["ИНН"] == COMPANY["inn"]]
+    assert place.accounts(COMPANY["inn"])[0]["c1cRefKey"] == there["Ref_Key"]
+
+
+def test_a_base_that_is_down_keeps_nobody_from_the_other(place: Place) -> None:
+    second = two_bases(place)
+    second.seed({COUNTERPARTIES: [{"Description": "Полесье", "ИНН": COMPANY["inn"], "КПП": COMPANY["kpp"]}]})
+    place.town.fault(place.town.onec_app, "status", status=503)
+    answer = place.ask(COMPANY["inn"])
+    assert (answer.base, [name for name, _ in answer.skipped]) == ("second", ["onec:main"])
 
 
 @pytest.mark.parametrize(

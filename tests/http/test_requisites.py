@@ -22,7 +22,10 @@ from tests.http.world import World, bearer, make
 INN = "7800000027"
 ROW = Requisites(INN, "egrul", kpp="780001001", ogrn="1027800000022", name="АО «П»", full_name="АО «ПОЛЕСЬЕ»",
                  address="г Санкт-Петербург", status="active")  # fmt: skip
-FOUND = Answer(INN, ROW, source="egrul", skipped=(("dadata", "не работает"),), asked=("onec", "egrul"))
+FOUND = Answer(
+    INN, ROW, source="egrul", skipped=(("dadata", "не работает"),), asked=("onec", "egrul"),
+    said={"kpp": ["egrul", "2026-11-24T12:00:00+00:00"]},
+)  # fmt: skip
 
 
 def client(world: World, ask: Callable[..., Answer]) -> FlaskClient:
@@ -39,6 +42,7 @@ def test_the_answer_has_exactly_the_promised_fields(world: World) -> None:
     assert json.loads(answer.data) == {
         "inn": INN, "kpp": "780001001", "ogrn": "1027800000022", "name": "АО «П»", "full_name": "АО «ПОЛЕСЬЕ»",
         "address": "г Санкт-Петербург", "status": "active", "source": "egrul", "choices": [],
+        "said": {"kpp": {"source": "egrul", "at": "2026-11-24T12:00:00+00:00"}},
     }  # fmt: skip
     assert answer.headers["X-Skipped-Sources"] == "dadata"
 
@@ -87,13 +91,14 @@ def test_the_parameters_are_handed_on(world: World) -> None:
         seen.append(given)
         return FOUND
 
-    assert get(world, ask, f"/api/requisites/{INN}?kpp=780001001&crm=espo&wait=7.5").status_code == 200
+    assert get(world, ask, f"/api/requisites/{INN}?kpp=780001001&crm=espo&onec=main&wait=7.5").status_code == 200
     assert get(world, ask).status_code == 200
-    assert seen == [(INN, "780001001", "espo", 7.5), (INN, "", None, 0.0)]
+    assert seen == [(INN, "780001001", "espo", "main", 7.5), (INN, "", None, None, 0.0)]
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [("?wait=61", 400), ("?wait=soon", 400), ("?wait=-1", 400), ("?crm=nowhere", 404)]
+    ("query", "status"),
+    [("?wait=61", 400), ("?wait=soon", 400), ("?wait=-1", 400), ("?crm=nowhere", 404), ("?onec=nowhere", 404)],
 )
 def test_parameters_that_make_no_sense(world: World, query: str, status: int) -> None:
     assert get(world, raising(AssertionError()), f"/api/requisites/{INN}{query}").status_code == status
