@@ -13,6 +13,7 @@ from datetime import date
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from mappers.canonical import Deal
 from mappers.wire import parse_json
 
 T = TypeVar("T")
@@ -128,6 +129,15 @@ class Shown:
     written: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDeal:
+    """A deal of a list (lines and `raw` left out) and what it shows of its invoice: ours → text in its one form (""
+    where nothing stands; 95 is "95"); a field that the CRM lacks is absent."""
+
+    deal: Deal
+    shown: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

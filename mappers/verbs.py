@@ -17,6 +17,7 @@ from mappers.dialect import (
     Reply,
     SetupDone,
     Shown,
+    ShownDeal,
     Talk,
 )
 from mappers.money import Act, Contract, MoneyKind, Payment, Rate, Stamp
@@ -132,6 +133,14 @@ class CrmDialect(Dialect, Protocol):
 
     def changed_deals(self, since: datetime, offset: int) -> Talk[tuple[list[Deal], bool]]:
         """Deals modified at or after `since` (aware), oldest first, one page from `offset`; and whether more follow."""
+        ...
+
+    def all_deals(self, offset: int) -> Talk[tuple[list[ShownDeal], bool]]:
+        """Every deal with what it shows, one page from `offset`; and whether more follow."""
+        ...
+
+    def shown(self, deal: Deal) -> Mapping[str, str]:
+        """What a deal that was read whole shows of its invoice, as `all_deals` tells it."""
         ...
 
     def check(self) -> Talk[list[Finding]]: ...

@@ -8,7 +8,7 @@ from typing import Any
 
 from mappers.canonical import Deal, DealState, Party
 from mappers.crm.espocrm import doctor, papers, records, setup, webhooks, writes
-from mappers.crm.espocrm.accounts import Accounts
+from mappers.crm.espocrm.deals import Deals
 from mappers.crm.espocrm.options import Options
 from mappers.crm.espocrm.talk import (
     PAGE,
@@ -32,7 +32,7 @@ _LISTED = (
 )
 
 
-class EspoCrm(Accounts):
+class EspoCrm(Deals):
     """EspoCRM over its REST API. Paths are relative to the site; sums are in the deal's currency, times aware UTC.
 
     Every talk raises `Fault` as `talk.refusal` has it; `options` is the table [crm.NAME] with secrets resolved.
