@@ -203,4 +203,19 @@ class DealState:
     paid_percent: Decimal | None = None
     paid_amount: Decimal | None = None
     currency: str | None = None  # of the sums above; None: the deal's own
+    overdue: bool | None = None  # an instalment's day has passed unpaid
     sync_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What the CRM's client shall show. None means: leave that field alone. Sums are of all its contracts in
+    `currency`; `contract_totals` tells each contract in a line."""
+
+    ref_key: str | None = None
+    contract_debt: Decimal | None = None
+    contract_overdue: Decimal | None = None
+    contract_retention: Decimal | None = None
+    contract_advance: Decimal | None = None
+    contract_totals: str | None = None
+    currency: str = ""

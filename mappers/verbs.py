@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from mappers.canonical import Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites
+from mappers.canonical import AccountState, Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites
 from mappers.dialect import (
     Call,
     Changes,
@@ -75,7 +75,9 @@ class CrmDialect(Dialect, Protocol):
         """Bring the deal's fields to `state`, writing only what differs."""
         ...
 
-    def show_account(self, account_id: str, ref_key: str) -> Talk[Shown]: ...
+    def show_account(self, account_id: str, state: AccountState) -> Talk[Shown]:
+        """Bring the client's reference and its contracts' sums to `state`, writing only what differs."""
+        ...
 
     def note(self, deal_id: str, text: str) -> Talk[bool]:
         """A stream note, unless the same text stands there already; True when written."""

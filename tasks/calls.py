@@ -30,6 +30,7 @@ TASKS: dict[str, str] = {
     "event": "crm1c.accept_event",
     "invoice": "crm1c.invoice_into_1c",
     "show_deal": "crm1c.show_deal_in_crm",
+    "show_totals": "crm1c.show_contracts_in_crm",
     "tell_deal": "crm1c.tell_manager_in_crm",
     "counterparty": "crm1c.sync_counterparty",
     "tell_account": "crm1c.tell_editor_in_crm",

@@ -18,6 +18,7 @@ QUEUE = {
     "save_requisites": "onec",
     "invoice": "onec",
     "show_deal": "crm",
+    "show_totals": "crm",
     "tell_deal": "crm",
     "paper": "onec",
     "letter": "mail",

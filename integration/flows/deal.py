@@ -10,6 +10,7 @@ from typing import Any
 
 from integration.errors import Conflict, Misconfigured, Transient
 from integration.flows.payment import MONEY, deal_status, money_note, shown_money
+from integration.flows.totals import moment_of
 from integration.rules.status import CODES
 from integration.services import Services
 from integration.work import Duty, Link, Outcome
@@ -45,6 +46,7 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
         payment_status=(money.code if money else "issued") if ready else None,
         paid_percent=money.percent if money else None,
         paid_amount=money.paid if money else None,
+        overdue="overdue" in money.flags if money else None,
         sync_status=status,
         currency=agreed["currency"],
     )
@@ -62,7 +64,9 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
         # Told by the duty that the ledger owed: it knows when, and whether people are to be told at all.
         news = agreed.get(MONEY) != shown_money(money) and (MONEY in agreed or money.code != "issued")
         if duty.payload["tell"] and news:
-            crm.ask(crm.say.note(deal_id, money_note(agreed.get(MONEY), money, _at(services, duty, link.base), CODES)))
+            crm.ask(
+                crm.say.note(deal_id, money_note(agreed.get(MONEY), money, moment_of(services, duty, link.base), CODES))
+            )
         agreed[MONEY] = shown_money(money)
     told = _ignored(services, crm_name, shown)
     return Outcome(
@@ -98,12 +102,6 @@ def tell_deal(services: Services, duty: Duty) -> Outcome:
         services.store.set_watermark(told_mark(crm_name, deal_id), version)
         return outcome
     return replace(outcome, links=(replace(link, crm_version=version, agreed={**link.agreed, TROUBLE: True}),))
-
-
-def _at(services: Services, duty: Duty, base: str) -> str:
-    """When the duty was owed, in the base's zone: the same at each try."""
-    moment = (duty.created_at or services.now()).astimezone(services.settings.onec[base].timezone)
-    return f"{moment:%d.%m.%Y %H:%M}"
 
 
 def told_mark(crm: str, deal_id: str) -> str:

@@ -12,9 +12,12 @@ from typing import Any
 
 from integration.flows.origin import starts
 from integration.flows.publish import owed_event
+from integration.flows.totals import CLIENT, owed_totals
 from integration.rules.accounting import Computed, belongs, computed, event_of
 from integration.rules.accounts import RETENTION, Account, Fact, Held, Turn, day_of
-from integration.rules.status import Status, of_deal
+from integration.rules.contracts import Sums, label_of, turns_on
+from integration.rules.status import Status, of_deal, totals
+from integration.rules.wording import money
 from integration.services import Services
 from integration.work import Event, Link, Owed, new_id
 from mappers.canonical import Deal, Invoice
@@ -25,10 +28,12 @@ MONEY = "money"  # of an invoice link's agreed state: what the deal last showed 
 
 
 def settle_accounts(services: Services, base: str, cause: str) -> int:
-    """Compute every account of a base whose facts have changed; returns how many. One that fails stays marked and
-    stops no other."""
+    """Compute every account of a base whose facts have changed, or whose day has come; returns how many. One that fails
+    stays marked and stops no other."""
     fresh = starts(services, services.settings.onec[base].since)
     done, after, failed = 0, "", 0
+    with services.store.unit("wake accounts") as unit:
+        unit.ledger.wake(base, today(services, base))
     while True:
         with services.store.unit("look for accounts") as unit:
             some = unit.ledger.touched(base, after=after)
@@ -51,8 +56,8 @@ def settle_account(services: Services, account: Account, fresh: date, cause: str
     with services.store.unit("allocate") as unit:
         if not unit.ledger.take(account):
             return False
-        held = unit.ledger.held(account)
-        now = computed(account, held, services.settings.allocation, today(services, account.base))
+        held, day = unit.ledger.held(account), today(services, account.base)
+        now = computed(account, held, services.settings.allocation, day)
         unit.ledger.enter(account, now.moved, cause)
         turns = unit.ledger.stand(account, now.standings)
         unit.ledger.ask(account, now.questions)
@@ -60,6 +65,11 @@ def settle_account(services: Services, account: Account, fresh: date, cause: str
         events = list(_events(services, account, held, turns))
         tell = bool(events) or any(entry.position.date >= fresh for entry in now.moved)
         owes = [*events, *_shows(services, held, now, tell=tell)]
+        sums = Sums(label_of(held.contract), totals(now.allocated, day))
+        before = unit.ledger.sum_up(account, sums.packed(), turns_on(now.allocated, day))
+        if before != sums.packed() and (before or not sums.blank):
+            clients = unit.links.by_ref(account.base, CLIENT, account.counterparty)
+            owes += [owed_totals(link, account.id, tell=tell) for link in clients if link.crm in services.crms]
         unit.owe(*owes, cause=Event("", "ledger", "", "", "", b"", new_id()))
     return True
 
@@ -112,7 +122,8 @@ def deal_status(services: Services, link: Link) -> Status | None:
 def shown_money(status: Status) -> dict[str, str]:
     """What a deal shows of its payments, JSON-able."""
     told = {"status": status.code, "percent": str(status.percent), "paid": str(status.paid)}
-    return told | {"amount": str(status.amount), "currency": status.currency}
+    told |= {"amount": str(status.amount), "currency": status.currency}
+    return told | ({"overdue": "yes"} if "overdue" in status.flags else {})
 
 
 def _shows(services: Services, held: Held, now: Computed, *, tell: bool) -> Iterable[Owed]:
@@ -170,7 +181,9 @@ def _of_obligation(turn: Turn, document: Act | Invoice) -> dict[str, Any]:
 def money_note(before: Mapping[str, Any] | None, status: Status, at: str, words: Mapping[Any, str]) -> str:
     """What the deal's stream says of a change; `at`: the moment of the change, so that each change has its own note."""
     text = f"Оплата: {words[status.code]}, {_percent(status.percent)} — "
-    text += f"{_sum(status.paid)} из {_sum(status.amount)} {status.currency}"
+    text += f"{money(status.paid)} из {money(status.amount)} {status.currency}"
+    if "overdue" in status.flags:
+        text += ". Просрочено" + (f": срок был {status.due:%d.%m.%Y}" if status.due else "")
     if before and Decimal(before["paid"]) > status.paid:
         text += f". Было {_percent(Decimal(before['percent']))}: платёж в 1С отменён или изменён"
     return f"{text} ({at})"
@@ -178,7 +191,3 @@ def money_note(before: Mapping[str, Any] | None, status: Status, at: str, words:
 
 def _percent(value: Decimal) -> str:
     return f"{value:.1f}".replace(".", ",") + "\u00a0%"
-
-
-def _sum(value: Decimal) -> str:
-    return f"{value:,.2f}".replace(",", "\u00a0").replace(".", ",")

@@ -16,6 +16,7 @@ from integration.flows.pull import payments
 from integration.flows.requisites import save_requisites
 from integration.flows.sync import counterparty, tell_account
 from integration.log import correlated
+from integration.flows.totals import show_totals
 from integration.retry import POLICIES, Again, decide
 from integration.services import Services
 from integration.work import Duty, Event, Outcome, Owed, Wait
@@ -53,6 +54,7 @@ FLOWS: Mapping[str, Flow] = {
     "invoice": invoice,
     "show_deal": show_deal,
     "tell_deal": tell_deal,
+    "show_totals": show_totals,
     "paper": paper,
     "letter": letter,
     "attach": attach,

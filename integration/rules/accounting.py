@@ -72,6 +72,8 @@ def event_of(turn: Turn, *, payment: bool) -> str:
         return "obligation.cancelled"
     if turn.after in ("closed", "paid") and turn.before != turn.after:
         return f"obligation.{turn.after}"
+    if turn.overdue:
+        return "obligation.overdue"
     return "obligation.changed"
 
 

@@ -49,6 +49,7 @@ class Held:
     rates: tuple[Rate, ...] = ()
     positions: tuple[Position, ...] = ()
     deals: tuple[Link, ...] = ()
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A document's code or sums have changed; `number` counts its changes from 1: each has a name of its own."""
+    """A document's code or sums have changed, or it became overdue or ceased to be; `number` counts its changes from 1:
+    each has a name of its own. `overdue`: since this change."""
 
     ref_key: str
     before: str
     after: str
     number: int
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

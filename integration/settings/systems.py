@@ -66,7 +66,13 @@ class CrmFields:
     retention_amount: Name = "cRetentionAmount"
     retention_date: Name = "cRetentionDate"
     sync_status: Name = "cSyncStatus"
+    overdue: Name = "cOverdue"
     organisation: Name = ""
+    contract_debt: Name = "cContractDebt"
+    contract_overdue: Name = "cContractOverdue"
+    contract_retention: Name = "cContractRetention"
+    contract_advance: Name = "cContractAdvance"
+    contract_totals: Name = "cContractTotals"
     invoice_file: Name = ""
 
 

@@ -24,13 +24,14 @@ from integration.rules.accounts import (
 )
 from integration.rules.positions import Entry, Explanation, Pin, Position, summed
 from integration.store.boxes import upsert
-from integration.store.facts import SqlFacts, chunks
+from integration.store.facts import chunks
 from integration.store.facts_json import unpacked
 from integration.store.ledger_schema import accounts, entries, fact_accounts, facts, pins, questions, rates, standings
 from integration.store.links import as_link
 from integration.store.schema import links
+from integration.store.sums import SqlSums
 from mappers.canonical import Invoice
-from mappers.money import Act, Payment, Rate, Refund
+from mappers.money import Act, Contract, Payment, Rate, Refund
 
 T = TypeVar("T")
 _CHUNK = 500  # bound parameters of one statement
@@ -38,7 +39,7 @@ _TOUCHED = text("touched")  # word for word the condition of the partial index
 _LIVE_PINS = text("ended_at IS NULL")
 
 
-class SqlLedger(SqlFacts):
+class SqlLedger(SqlSums):
     """The ledger within one transaction."""
 
     # -- accounts -------------------------------------------------------------------------------------------------
@@ -77,7 +78,8 @@ class SqlLedger(SqlFacts):
         payments = tuple(one for one in told if isinstance(one, Payment) and not isinstance(one, Refund))
         refunds = tuple(one for one in told if isinstance(one, Refund))
         invoices = tuple(one for one in told if isinstance(one, Invoice))
-        currency = self._currency(account)
+        contract = self._contract(account)
+        currency = contract.currency if contract else "RUB"
         foreign = {one.currency for one in told if one.currency != currency}
         return Held(
             currency=currency,
@@ -89,11 +91,12 @@ class SqlLedger(SqlFacts):
             rates=self._rates(account.base, {*foreign, currency}) if foreign else (),
             positions=self.positions(account),
             deals=self._deals(account.base, [one.ref_key for one in invoices]),
+            contract=contract,
         )
 
-    def _currency(self, account: Account) -> str:
-        same = (facts.c.base == account.base, facts.c.kind == "contract", facts.c.ref_key == account.contract)
-        return self._conn.execute(select(facts.c.currency).where(*same)).scalar() or "RUB"
+    def _contract(self, account: Account) -> Contract | None:
+        found = self.facts(account.base, "contract", [account.contract]) if account.contract else []
+        return next((one for one in found if isinstance(one, Contract)), None)
 
     def _rates(self, base: str, letters: Collection[str]) -> tuple[Rate, ...]:
         same = (rates.c.base == base, rates.c.currency.in_(sorted(letters)))
@@ -139,9 +142,10 @@ class SqlLedger(SqlFacts):
             if same:
                 continue
             number = was.turns if was else 0
-            if was is None or (was.code, was.amount, was.paid) != (one.code, one.amount, one.paid):
+            late, was_late = "overdue" in one.flags, was is not None and "overdue" in was.flags
+            if was is None or (was.code, was.amount, was.paid, was_late) != (one.code, one.amount, one.paid, late):
                 number += 1
-                turns.append(Turn(one.ref_key, was.code if was else "", one.code, number))
+                turns.append(Turn(one.ref_key, was.code if was else "", one.code, number, late and not was_late))
             rows.append(_standing_row(account, one, number, self._now))
         if rows:
             put = upsert(self._conn, standings)

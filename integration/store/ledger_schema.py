@@ -73,6 +73,10 @@ accounts = Table(
     # Facts have changed since it was computed; taken off in the transaction that computes it.
     Column("touched", Boolean, nullable=False),
     Column("computed_at", Moment),
+    # What the contract comes to, as last computed (rules.contracts.Sums, JSON).
+    Column("sums", Text),
+    # The first day (ISO) on which the clock alone changes a status; NULL: no day does.
+    Column("turns_on", String(10)),
 )
 Index("ix_accounts_contract", accounts.c.base, accounts.c.contract)
 Index("ix_accounts_client", accounts.c.base, accounts.c.counterparty)
@@ -82,6 +86,14 @@ Index(
     accounts.c.id,
     postgresql_where=text("touched"),
     sqlite_where=text("touched"),
+)
+
+Index(
+    "ix_accounts_turns_on",
+    accounts.c.base,
+    accounts.c.turns_on,
+    postgresql_where=text("turns_on IS NOT NULL"),
+    sqlite_where=text("turns_on IS NOT NULL"),
 )
 
 fact_accounts = Table(

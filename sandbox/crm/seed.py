@@ -31,14 +31,16 @@ COMPANIES = (
 #: the fields that crm1c uses by default (design/INTERFACES.md): name without prefix, type, parameters
 FIELDS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
     "Account": [("inn", "varchar", {"maxLength": 12}), ("kpp", "varchar", {"maxLength": 9}),
-                ("1cRefKey", "varchar", {"maxLength": 36})],
+                ("1cRefKey", "varchar", {"maxLength": 36}), ("contractDebt", "currency", {}),
+                ("contractOverdue", "currency", {}), ("contractRetention", "currency", {}),
+                ("contractAdvance", "currency", {}), ("contractTotals", "text", {})],
     "Opportunity": [
         ("1cRefKey", "varchar", {"maxLength": 36}), ("invoiceNumber", "varchar", {"maxLength": 50}),
         ("invoiceDate", "date", {}), ("invoiceUrl", "url", {"maxLength": 255}),
         ("paymentStatus", "enum", {"options": ["", "issued", "signed", "partially_paid", "retention_pending", "paid",
                                                "closed"]}),
         ("paidPercent", "float", {}), ("paidAmount", "currency", {}), ("retentionAmount", "currency", {}),
-        ("retentionDate", "date", {}), ("syncStatus", "varchar", {"maxLength": 255}),
+        ("retentionDate", "date", {}), ("overdue", "bool", {}), ("syncStatus", "varchar", {"maxLength": 255}),
     ],
 }  # fmt: skip
 _ALL = {"create": "yes", "read": "all", "edit": "all", "delete": "all", "stream": "all"}

@@ -63,6 +63,15 @@ class Books:
         body = {"ВидОперации": "ВозвратПокупателю", "СуммаДокумента": amount, "РасшифровкаПлатежа": [row]}
         return self._put(REFUND, day, body | more)
 
+    def contract(self, number: str, code: str) -> str:
+        """Another contract of the client, in this currency (ISO digits)."""
+        names = {"Owner_Key": self.head["Контрагент_Key"], "Организация_Key": OUR, "ВидДоговора": "СПокупателем"}
+        told = names | {"Номер": number, "Description": number, "ВалютаВзаиморасчетов_Key": self.currency(code)}
+        return self.town.seed("Catalog_ДоговорыКонтрагентов", **told)
+
+    def currency(self, code: str) -> str:
+        return str(ref(code))
+
     def rate(self, code: str, day: str, rate: Any) -> None:
         row = {"Валюта_Key": ref(code), "Period": f"{day}T00:00:00", "Курс": rate, "Кратность": 1}
         self.town.onec.seed({RATES: [row]})

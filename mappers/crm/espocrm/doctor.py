@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from mappers.crm.espocrm.options import ACCOUNT_FIELDS, DEAL_FIELDS, Options
+from mappers.crm.espocrm.options import FIELDS_OF, Options
 from mappers.crm.espocrm.setup import EVENTS, field_defs, missing_options, no_rubles
 from mappers.crm.espocrm.talk import PAGE, Api, ask, ask_list
 from mappers.dialect import Call, Fault, Finding, Reply, Talk
@@ -78,9 +78,11 @@ def _rights(me: Mapping[str, Any], options: Options) -> list[Finding]:
 
 
 def _configured(options: Options) -> list[tuple[str, str, str]]:
-    places = (("Account", ACCOUNT_FIELDS), ("Opportunity", DEAL_FIELDS))
     return [
-        (entity, ours, options.fields[ours]) for entity, names in places for ours in names if ours in options.fields
+        (entity, ours, options.fields[ours])
+        for entity, names in FIELDS_OF.items()
+        for ours in names
+        if ours in options.fields
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from mappers.canonical import Deal, DealState, Party
+from mappers.canonical import AccountState, Deal, DealState, Party
 from mappers.crm.espocrm import doctor, papers, records, setup, webhooks, writes
 from mappers.crm.espocrm.deals import Deals
 from mappers.crm.espocrm.options import Options
@@ -96,8 +96,8 @@ class EspoCrm(Deals):
     def show_deal(self, deal: Deal, state: DealState) -> Talk[Shown]:
         return writes.show_deal(self.api, self.options, deal, state)
 
-    def show_account(self, account_id: str, ref_key: str) -> Talk[Shown]:
-        return writes.show_account(self.api, self.options, account_id, ref_key)
+    def show_account(self, account_id: str, state: AccountState) -> Talk[Shown]:
+        return writes.show_account(self.api, self.options, account_id, state)
 
     def note(self, deal_id: str, text: str) -> Talk[bool]:
         return writes.note(self.api, deal_id, text)

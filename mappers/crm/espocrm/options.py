@@ -23,7 +23,13 @@ DEFAULT_FIELDS: Mapping[str, str] = {
     "paid_amount": "cPaidAmount",
     "retention_amount": "cRetentionAmount",
     "retention_date": "cRetentionDate",
+    "overdue": "cOverdue",
     "sync_status": "cSyncStatus",
+    "contract_debt": "cContractDebt",
+    "contract_overdue": "cContractOverdue",
+    "contract_retention": "cContractRetention",
+    "contract_advance": "cContractAdvance",
+    "contract_totals": "cContractTotals",
     "ogrn": "",
     "full_name": "",
     "organisation": "",
@@ -31,7 +37,13 @@ DEFAULT_FIELDS: Mapping[str, str] = {
     "invoice_file": "",
 }
 ACCOUNT_FIELDS = ("inn", "kpp", "ogrn", "full_name", "ref_key")
-DEAL_FIELDS = (*(name for name in DEFAULT_FIELDS if name not in ACCOUNT_FIELDS), "ref_key")
+# What the client shows of its contracts' money: EspoCRM has no contract (DOMAIN: Status).
+CONTRACT_FIELDS = ("contract_debt", "contract_overdue", "contract_retention", "contract_advance", "contract_totals")
+DEAL_FIELDS = (*(name for name in DEFAULT_FIELDS if name not in (*ACCOUNT_FIELDS, *CONTRACT_FIELDS)), "ref_key")
+FIELDS_OF: Mapping[str, tuple[str, ...]] = {
+    "Account": (*ACCOUNT_FIELDS, *CONTRACT_FIELDS),
+    "Opportunity": DEAL_FIELDS,
+}
 
 _FIELD = re.compile(r"[0-9A-Za-z_]{0,100}")  # empty: not used
 LINE_NAMES = ("name", "quantity", "price", "amount", "vat", "item")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from mappers.crm.espocrm.options import ACCOUNT_FIELDS, DEAL_FIELDS, Options
+from mappers.crm.espocrm.options import FIELDS_OF, Options
 from mappers.crm.espocrm.talk import (
     PAGE,
     Api,
@@ -55,7 +55,13 @@ FIELD_TYPES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "paid_amount": ("currency", "Оплачено", {}),
     "retention_amount": ("currency", "Гарантийное удержание", {}),
     "retention_date": ("date", "Срок гарантийного удержания", {}),
+    "overdue": ("bool", "Оплата просрочена", {}),
     "sync_status": ("varchar", "Обмен с 1С", {"maxLength": 255}),
+    "contract_debt": ("currency", "Долг по договорам", {}),
+    "contract_overdue": ("currency", "Из него просрочено", {}),
+    "contract_retention": ("currency", "Из него гарантийные удержания", {}),
+    "contract_advance": ("currency", "Авансы по договорам", {}),
+    "contract_totals": ("text", "Расчёты по договорам", {}),
 }
 _PORTION = 100
 
@@ -109,7 +115,7 @@ def setup_admin(api: Api, options: Options) -> Talk[SetupDone]:
     made: list[str] = []
     kept: list[str] = []
     by_hand: list[str] = []
-    for entity, names in (("Account", ACCOUNT_FIELDS), ("Opportunity", DEAL_FIELDS)):
+    for entity, names in FIELDS_OF.items():
         for ours in names:
             theirs = options.fields.get(ours)
             if theirs is None:

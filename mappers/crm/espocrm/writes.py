@@ -12,8 +12,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from mappers.canonical import Deal, DealState
-from mappers.crm.espocrm.options import Options
+from mappers.canonical import AccountState, Deal, DealState
+from mappers.crm.espocrm.options import CONTRACT_FIELDS, Options
 from mappers.crm.espocrm.records import version
 from mappers.crm.espocrm.talk import (
     PAGE,
@@ -103,6 +103,7 @@ def show_deal(api: Api, options: Options, deal: Deal, state: DealState) -> Talk[
         "payment_status": state.payment_status,
         "paid_percent": state.paid_percent,
         "paid_amount": state.paid_amount,
+        "overdue": state.overdue,
         "sync_status": state.sync_status,
     }
     writing = _Writing(
@@ -115,9 +116,11 @@ def show_deal(api: Api, options: Options, deal: Deal, state: DealState) -> Talk[
     return (yield from _write(api, writing, deal.raw))
 
 
-def show_account(api: Api, options: Options, account_id: str, ref_key: str) -> Talk[Shown]:
-    """Put 1C's Ref_Key on the client. Raises as `show_deal`."""
-    writing = _Writing(options, "Account", safe_id(account_id, "клиент"), {"ref_key": ref_key})
+def show_account(api: Api, options: Options, account_id: str, state: AccountState) -> Talk[Shown]:
+    """Put 1C's Ref_Key and the contracts' sums on the client. Raises as `show_deal`."""
+    wanted = {name: getattr(state, name) for name in ("ref_key", *CONTRACT_FIELDS)}
+    wanted = {ours: value for ours, value in wanted.items() if value is not None}
+    writing = _Writing(options, "Account", safe_id(account_id, "клиент"), wanted, currency=state.currency)
     return (yield from _write(api, writing, {}))
 
 

@@ -1,0 +1,42 @@
+"""What each contract comes to, kept beside its account, and the accounts that wait for a day.
+
+Everything takes the connection of the caller's transaction, and goes by an index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select, update
+
+from integration.rules.accounts import Account
+from integration.store.facts import SqlFacts
+from integration.store.ledger_schema import accounts
+
+
+class SqlSums(SqlFacts):
+    """Sums of contracts within one transaction."""
+
+    def sum_up(self, account: Account, sums: Mapping[str, str], turns_on: date | None) -> dict[str, str] | None:
+        """Keep what the account comes to, and the day on which the clock alone changes it. Returns what stood before;
+        None: nothing did."""
+        mine = accounts.c.id == account.id
+        before = self._conn.scalar(select(accounts.c.sums).where(mine))
+        day = turns_on.isoformat() if turns_on else None
+        values = {"sums": json.dumps(dict(sums), ensure_ascii=False), "turns_on": day}
+        self._conn.execute(update(accounts).where(mine).values(**values))
+        return dict(json.loads(before)) if before else None
+
+    def sums(self, base: str, counterparty: str) -> dict[str, dict[str, Any]]:
+        """{account's id: its sums} of every contract of one counterparty that has been computed."""
+        mine = (accounts.c.base == base, accounts.c.counterparty == counterparty, accounts.c.sums.is_not(None))
+        rows = self._conn.execute(select(accounts.c.id, accounts.c.sums).where(*mine).order_by(accounts.c.id))
+        return {row.id: json.loads(row.sums) for row in rows}
+
+    def wake(self, base: str, today: date) -> int:
+        """Mark the accounts whose day has come; returns how many. Those that wait for another day are not looked at."""
+        due = (accounts.c.base == base, accounts.c.turns_on <= today.isoformat())
+        return self._conn.execute(update(accounts).where(*due).values(touched=True, turns_on=None)).rowcount

@@ -1,0 +1,136 @@
+"""A contract's money on the CRM's client, and what the clock alone changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from integration.flows.changes import poll_accounts
+from tests.flows.books import Books
+from tests.flows.neighbours import CLIENT
+from tests.flows.town import Town
+
+
+@pytest.fixture
+def books(town: Town) -> Books:
+    return Books(town)
+
+
+def client(books: Books) -> dict[str, Any]:
+    """The CRM's only client with a link to 1C, as it stands now."""
+    [found] = [one for one in books.town.crm.state({"entity": "Account"}) if one["cInn"] == CLIENT["cInn"]]
+    return dict(found)
+
+
+def sums(books: Books) -> tuple[str, ...]:
+    """(debt, overdue, retention, advance) on the client's card."""
+    shown = client(books)
+    names = ("cContractDebt", "cContractOverdue", "cContractRetention", "cContractAdvance")
+    return tuple(f"{Decimal(str(shown[name])):.2f}" for name in names)
+
+
+def told(books: Books) -> list[str]:
+    """What the client's stream says of money, without its moments."""
+    notes = [note for note in books.town.notes(client(books)["id"]) if note.startswith("Расчёты")]
+    return [note.rpartition(" (")[0].replace("\u00a0", " ") for note in notes]
+
+
+def test_a_contracts_totals_stand_on_the_client(books: Books) -> None:
+    """Debt, advance and retention follow each change, each told once in the client's stream."""
+    retained = {"cRetentionAmount": 100, "cRetentionAmountCurrency": "RUB", "cRetentionDate": "2027-02-24"}
+    deal = books.deal(1000, **retained)
+    bill = books.bill(deal)
+    books.act(1000, bill)
+    books.pull()
+    assert sums(books) == ("1000.00", "0.00", "100.00", "0.00")
+    books.pay(900, bill)
+    books.pull()
+    assert sums(books) == ("100.00", "0.00", "100.00", "0.00")
+    books.pay(150, bill)
+    books.pull()
+    assert sums(books) == ("0.00", "0.00", "0.00", "50.00")
+    assert [line.partition(": ")[2] for line in told(books)] == [
+        "акты 1 000,00, получено 0,00, долг 1 000,00 (удержано 100,00) RUB",
+        "акты 1 000,00, получено 900,00, долг 100,00 (удержано 100,00) RUB",
+        "акты 1 000,00, получено 1 050,00, долг 0,00, аванс 50,00 RUB",
+    ]
+    assert "Основной договор: акты 1\u00a0000,00" in client(books)["cContractTotals"]
+
+
+def test_nothing_new_writes_nothing_and_our_own_write_is_no_news(books: Books) -> None:
+    """A second look leaves the client alone; the poll doesn't take what we wrote for somebody's edit."""
+    deal = books.deal(1000)
+    poll_accounts(books.town.world.services, "espo")
+    books.town.work()
+    books.act(1000, books.bill(deal))
+    books.pull()
+    version = client(books)["versionNumber"]
+    books.pull()
+    books.pull(nightly=True)
+    assert client(books)["versionNumber"] == version
+    assert poll_accounts(books.town.world.services, "espo") == 0
+    books.town.edit(f"Account/{client(books)['id']}", phoneNumber="+74951234567")
+    books.pay(10, books.bill(deal))
+    books.pull()
+    assert poll_accounts(books.town.world.services, "espo") == 1
+
+
+def test_several_contracts_are_summed_and_told_one_by_one(books: Books) -> None:
+    """Another contract of the client adds to the sums and has a line of its own; a foreign currency only a line."""
+    deal = books.deal(1000)
+    books.act(1000, books.bill(deal))
+    second = books.contract("15/26", "643")
+    books.act(500, ДоговорКонтрагента_Key=second)
+    dollars = books.contract("16/26", "840")
+    books.act(70, ДоговорКонтрагента_Key=dollars, ВалютаДокумента_Key=books.currency("840"))
+    books.pull()
+    assert sums(books)[0] == "1500.00"
+    lines = client(books)["cContractTotals"].replace("\u00a0", " ").splitlines()
+    assert [line.partition(":")[2] for line in lines if line.startswith("Договор № 1")] == [
+        " акты 500,00, получено 0,00, долг 500,00 RUB",
+        " акты 70,00, получено 0,00, долг 70,00 USD",
+    ]
+
+
+def test_the_clock_alone_makes_a_debt_overdue(books: Books) -> None:
+    """The day after an unpaid part's date: flag on the deal, sum on the client, a note in both streams, an event; a
+    payment takes it back."""
+    retained = {"cRetentionAmount": 100, "cRetentionAmountCurrency": "RUB", "cRetentionDate": "2026-12-10"}
+    deal = books.deal(1000, **retained)
+    bill = books.bill(deal)
+    books.act(1000, bill)
+    books.pay(900, bill)
+    books.pull()
+    assert (books.town.shown(deal)["cOverdue"], sums(books)[1]) == (False, "0.00")
+    books.town.pass_time(timedelta(days=16).total_seconds())  # the day itself is still in time
+    assert books.pull() == 0
+    assert books.town.shown(deal)["cOverdue"] is False
+    books.town.pass_time(timedelta(days=1).total_seconds())
+    assert books.pull() == 0
+    assert (books.town.shown(deal)["cOverdue"], sums(books)[1]) == (True, "100.00")
+    assert books.shown(deal) == ("retention_pending", "90.0", "900.00")
+    assert ("obligation.overdue", "retention_pending") in books.events()
+    assert "Просрочено: срок был 10.12.2026" in books.town.notes(deal)[-1]
+    assert "просрочено 100,00" in told(books)[-1]
+    version = books.town.shown(deal)["versionNumber"]
+    books.pull()
+    assert books.town.shown(deal)["versionNumber"] == version
+    books.pay(100, bill, "2026-12-11")
+    books.pull()
+    assert (books.town.shown(deal)["cOverdue"], sums(books)[1]) == (False, "0.00")
+    assert books.shown(deal)[0] == "closed"
+
+
+def test_only_the_accounts_whose_day_has_come_are_computed(books: Books) -> None:
+    """Whoever waits for another day, or for none, is left alone."""
+    for due in ("2026-12-10", "2027-01-20"):
+        deal = books.deal(1000, cRetentionAmount=100, cRetentionAmountCurrency="RUB", cRetentionDate=due)
+        books.act(1000, books.bill(deal), ДоговорКонтрагента_Key=books.contract(due, "643"))
+    books.pull()
+    books.town.pass_time(timedelta(days=20).total_seconds())
+    with books.town.world.store.unit("look") as unit:
+        assert unit.ledger.wake("main", books.town.now().date()) == 1
+        assert len(unit.ledger.touched("main")) == 1
