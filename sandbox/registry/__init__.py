@@ -1,7 +1,9 @@
-"""A registry of companies: DaData's findById/party and the back end of egrul.nalog.ru (contracts/FORMATS.md §4).
+"""A registry of companies: DaData's findById/party, the back end of egrul.nalog.ru, СПАРК's SOAP service
+(contracts/FORMATS.md §4).
 
 ``python -m sandbox registry --port 8091``. DaData: ``base_url = http://127.0.0.1:PORT/suggestions/api/4_1/rs``, token
-``sandbox-token``; ЕГРЮЛ: ``base_url = http://127.0.0.1:PORT``.
+``sandbox-token``; ЕГРЮЛ: ``base_url = http://127.0.0.1:PORT``; СПАРК: ``base_url =
+http://127.0.0.1:PORT/IfaxWebService``, username ``sandbox``, password ``sandbox-spark``.
 """
 
 from __future__ import annotations

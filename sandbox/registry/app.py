@@ -1,4 +1,4 @@
-"""The two interfaces over one list of companies."""
+"""The three interfaces over one list of companies."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import simplejson
 
 from sandbox.answers import Answer, decoded_path, json_answer
 from sandbox.faults import Sandbox
+from sandbox.registry import spark
 from sandbox.registry.companies import COMPANIES, Company
 
 TOKEN = "sandbox-token"
@@ -65,7 +66,7 @@ def egrul_row(company: Company, total: int) -> dict[str, Any]:
 
 
 class Registry:
-    """Both interfaces, and what the admin face asks for. ``switches``: ``captcha``, ``waits``."""
+    """The interfaces, and what the admin face asks for. ``switches``: ``captcha``, ``waits``, ``spark``, ``expire``."""
 
     def __init__(self, *, token: str = TOKEN) -> None:
         self._token = token
@@ -73,6 +74,7 @@ class Registry:
         self._companies = list(COMPANIES)
         self._searches: dict[str, tuple[int, list[dict[str, Any]]]] = {}
         self._captcha, self._waits = False, 1
+        self._spark = spark.Spark(lambda number: [c for c in self._companies if number in (c.inn, c.ogrn)])
 
     def wsgi(self) -> WSGIApplication:
         return Sandbox(self, self)
@@ -82,6 +84,9 @@ class Registry:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         if method == "POST" and path == PARTY:
             answer = self._party(environ.get("HTTP_AUTHORIZATION", ""), body)
+        elif path == spark.PATH:
+            action, cookie = (environ.get(name, "") for name in ("HTTP_SOAPACTION", "HTTP_COOKIE"))
+            answer = self._spark(method, action, cookie, body)
         elif method == "POST" and path == "/":
             answer = self._egrul_search(parse_qs(body.decode("utf-8", "replace")).get("query", [""])[0].strip())
         elif method == "GET" and path.startswith("/search-result/"):
@@ -140,7 +145,7 @@ class Registry:
         return [asdict(c) for c in self._companies]
 
     def stats(self) -> dict[str, int]:
-        return {"companies": len(self._companies)}
+        return {"companies": len(self._companies), "spark_sessions": self._spark.sessions}
 
     def seed(self, body: Any) -> dict[str, int]:
         """``{"companies": [{"inn", "ogrn", "full", "short", "address", "kpp", …}]}``: added before the others."""
@@ -155,16 +160,21 @@ class Registry:
         return self.stats()
 
     def switches(self, body: Any | None) -> dict[str, Any]:
-        """``captcha``: ЕГРЮЛ demands one. ``waits``: how often a result says ``wait`` first."""
+        """``captcha``: ЕГРЮЛ demands one. ``waits``: how often a result says ``wait`` first. ``spark``: what СПАРК
+        answers every report with ("": as it should). ``expire``: end СПАРК's sessions now."""
         body = dict(body or {})
-        if set(body) - {"captcha", "waits"}:
-            raise ValueError("only captcha, waits")
+        if set(body) - {"captcha", "waits", "spark", "expire"}:
+            raise ValueError("only captcha, waits, spark, expire")
         self._captcha = bool(body.get("captcha", self._captcha))
         self._waits = int(body.get("waits", self._waits))
-        return {"captcha": self._captcha, "waits": self._waits}
+        self._spark.result = str(body.get("spark", self._spark.result))
+        if body.get("expire"):
+            self._spark.expire()
+        return {"captcha": self._captcha, "waits": self._waits, "spark": self._spark.result}
 
     def reset(self) -> dict[str, str]:
         self._companies = list(COMPANIES)
         self._searches.clear()
-        self._captcha, self._waits = False, 1
+        self._captcha, self._waits, self._spark.result = False, 1, ""
+        self._spark.expire()
         return {"status": "ok"}

@@ -28,6 +28,7 @@ CRM_KEY = "5a4db0c0ffee4cafe0a11ce0b0bca750"
 CRM_ADMIN, CRM_ADMIN_PASSWORD = "admin", "sandbox-admin"
 ORGANISATION = "7707083893"
 REGISTRY_TOKEN = "sandbox-token"  # noqa: S105 – of the sandbox registry, which asks everybody for this one
+SPARK_USER, SPARK_PASSWORD = "sandbox", "sandbox-spark"
 SENDER = "Рассвет-Сервис, бухгалтерия <buh@rassvet.example>"
 
 
@@ -68,6 +69,7 @@ def sandboxed(
             "ESPO_WEBHOOK_SECRET": secrets.token_hex(16),
             "API_TOKEN": token,
             "DADATA_TOKEN": REGISTRY_TOKEN,
+            "SPARK_PASSWORD": SPARK_PASSWORD,
         }
         document = {
             "database": {"url": f"sqlite:///{place / 'crm1c.db'}"},
@@ -92,9 +94,14 @@ def sandboxed(
                 }
             },
             "requisites": {
-                "order": ["onec", "egrul", "dadata"],
+                "order": ["onec", "egrul", "dadata", "spark"],
                 "egrul": {"base_url": registry},
                 "dadata": {"base_url": f"{registry}/suggestions/api/4_1/rs", "token": "env:DADATA_TOKEN"},
+                "spark": {
+                    "base_url": f"{registry}/IfaxWebService",
+                    "username": SPARK_USER,
+                    "password": "env:SPARK_PASSWORD",
+                },
             },
             "security": {"tokens": ["env:API_TOKEN"]},
             "mail": {"host": "127.0.0.1", "port": smtp_port(mail), "tls": "none", "sender": SENDER},

@@ -18,7 +18,7 @@ from integration.steps import listen
 from mappers.canonical import Party
 from sandbox.onec import USER, OneC
 from sandbox.onec.companies import valid_inn
-from sandbox.registry import TOKEN, Registry
+from sandbox.registry import TOKEN, Registry, spark
 from sandbox.registry.companies import ogrn
 from sandbox.serve import serving
 from tests.flows.neighbours import COUNTERPARTIES
@@ -38,7 +38,8 @@ class Place:
 
     def tables(self, **requisites_: Any) -> dict[str, Any]:
         party = f"{self.url}/suggestions/api/4_1/rs"
-        sources = {"egrul": {"base_url": self.url}, "dadata": {"base_url": party, "token": "env:TOKEN"}}
+        soap = {"base_url": f"{self.url}/IfaxWebService", "username": spark.USER, "password": "env:SPARK"}
+        sources = {"egrul": {"base_url": self.url}, "dadata": {"base_url": party, "token": "env:TOKEN"}, "spark": soap}
         return {"requisites": {"order": ["onec", "egrul", "dadata"], **sources, **requisites_}}
 
     def ask(self, inn: str, kpp: str = "", **more: Any) -> Answer:
@@ -66,7 +67,7 @@ def place(neighbourhood: Place, tmp_path: Path) -> Place:
     made.second.reset()
     made.app.faults.clear()
     made.app.log.clear()
-    made.town.secrets = {"TOKEN": TOKEN}
+    made.town.secrets = {"TOKEN": TOKEN, "SPARK": spark.PASSWORD}
     made.town.reset(tmp_path, made.tables())
     return made
 
@@ -165,6 +166,64 @@ def test_after_an_outage_of_the_crm_the_client_is_linked_and_keeps_who_said_it(p
     assert account["c1cRefKey"] == there["Ref_Key"]
     [link] = links(place, account["id"])
     assert link.agreed["said"]["ogrn"][0] == "egrul"
+
+
+# -- the whole chain -------------------------------------------------------------------------------------------------
+
+CHAIN = ("onec", "egrul", "dadata", "spark")
+
+
+def out_of_reach(place: Place, *names: str) -> None:
+    """Those sources answer 503 from now on."""
+    paths = {"egrul": "^/$", "dadata": "findById", "spark": "Ifax"}
+    for name in names:
+        app = place.town.onec_app if name == "onec" else place.app
+        place.town.fault(app, "status", path=paths.get(name, ""), status=503)
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_whoever_fails_the_next_one_answers(place: Place, failing: int) -> None:
+    """1C → ЕГРЮЛ → DaData → СПАРК over HTTP: the first `failing` of them are away, and it is told which."""
+    place.town.live(place.tables(order=list(CHAIN)))
+    if not failing:
+        place.town.seed(COUNTERPARTIES, Description="Полесье", ИНН=COMPANY["inn"], КПП=COMPANY["kpp"])
+    out_of_reach(place, *CHAIN[:failing])
+    answer = place.ask(COMPANY["inn"])
+    assert answer.source == CHAIN[failing]
+    assert [name for name, _ in answer.skipped] == list(CHAIN[:failing])
+    assert answer.row is not None
+    assert answer.row.kpp == COMPANY["kpp"]
+    place.town.onec_app.faults.clear()
+    place.town.work()
+    [there] = place.counterparties(COMPANY["inn"])
+    if failing:
+        [account] = place.accounts(COMPANY["inn"])
+        assert account["c1cRefKey"] == there["Ref_Key"]
+
+
+@pytest.mark.parametrize("failing", CHAIN)
+def test_one_that_fails_alone_is_passed_over(place: Place, failing: str) -> None:
+    """A company that only the registries after the failing one know of: nothing found there is no answer either."""
+    place.town.live(place.tables(order=list(CHAIN)))
+    out_of_reach(place, failing)
+    answer = place.ask(NOBODY)
+    assert not answer.found
+    assert answer.asked == tuple(name for name in CHAIN if name != failing)
+    assert [name for name, _ in answer.skipped] == [failing]
+
+
+def test_when_all_four_are_away_nobody_pretends_to_know(place: Place) -> None:
+    place.town.live(place.tables(order=list(CHAIN)))
+    out_of_reach(place, *CHAIN)
+    with pytest.raises(Unasked):
+        place.ask(COMPANY["inn"])
+
+
+def test_spark_asks_for_its_session_again(place: Place) -> None:
+    place.town.live(place.tables(order=["onec", "spark"]))
+    assert place.ask(COMPANY["inn"]).source == "spark"
+    place.registry.switches({"expire": True})
+    assert place.ask(PERSON).source == "spark"
 
 
 # -- several bases ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from mappers.dialect import Fault
 from mappers.requisites.spark import IFAX, PATH, Spark
 from mappers.verbs import RequisitesDialect
 from mappers.wire import parse_json
+from sandbox.registry import Registry
+from sandbox.registry import spark as service
+from sandbox.serve import serving
 from tests.mappers.replay import RECORDINGS, Exchange, exchange, replay
-from tests.mappers.sources import tape
+from tests.mappers.sources import Line, tape
 
 COMPANY, PERSON = "2901007710", "290155821355"
 SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "samples" / "spark"
@@ -212,5 +216,81 @@ def test_recordings_follow_the_schema(name: str) -> None:
     schema = etree.XMLSchema(etree.parse(SAMPLES / "ShortReport.xsd"))
     kept = parse_json((RECORDINGS / "spark" / f"{name}.json").read_bytes())
     envelope = etree.fromstring(kept["response"]["body"].encode())
+    inner = envelope.findtext(f".//{{{IFAX}}}xmlData").partition("?>")[2]
+    schema.assertValid(etree.fromstring(inner.strip()))
+
+
+class Desk:
+    """The sandbox registry's СПАРК over a real socket."""
+
+    def __init__(self, registry: Registry, url: str, password: str = service.PASSWORD) -> None:
+        self.registry = registry
+        self.say = Spark({"username": service.USER, "password": password})
+        self.line = Line(self.say, f"{url}{service.PATH.rpartition('/')[0]}")
+
+    def ask(self, inn: str) -> list[Requisites]:
+        return self.line.ask(self.say.requisites(inn, ""))
+
+    @property
+    def steps(self) -> list[str]:
+        return [call.step for call in self.line.calls]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    registry = Registry()
+    with serving(registry.wsgi()) as url:
+        yield Desk(registry, url)
+
+
+def test_one_login_serves_many_questions_until_the_session_ends(desk: Desk) -> None:
+    """The cookie is asked for once; when the service drops the session, once more."""
+    (company,) = desk.ask("7800000027")
+    assert (company.name, company.kpp) == ("АО «Полесье-Станкоимпорт»", "780001001")
+    assert company.address == "190000, г Санкт-Петербург, наб Небывалая, д 2, литера А"
+    assert (company.head, company.head_post, company.registered) == (
+        "Полесский Ян Янович", "генеральный директор", date(2015, 3, 2),
+    )  # fmt: skip
+    assert desk.steps == ["реквизиты в СПАРК", "вход в СПАРК", "реквизиты в СПАРК"]
+    (person,) = desk.ask("500000000100")
+    assert (person.name, person.kpp, person.ogrn[:1]) == ("ИП Ветров Илья Павлович", "", "3")
+    assert len(desk.steps) == 4
+    desk.registry.switches({"expire": True})
+    living, ended = desk.ask("5400000036")
+    assert (living.status, ended.status, ended.ended) == ("active", "liquidated", date(2019, 6, 30))
+    assert desk.registry.stats()["spark_sessions"] == 1
+
+
+def test_branches_and_strangers_have_no_report(desk: Desk) -> None:
+    assert [row.kpp for row in desk.ask("7700000016")] == ["770001001"]
+    assert desk.ask("7707083893") == []
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [("Not enough money", "misconfigured"), ("Access denied", "misconfigured"), ("Queue limit exceeded", "transient")],
+)
+def test_what_the_service_refuses_for(desk: Desk, result: str, kind: str) -> None:
+    desk.registry.switches({"spark": result})
+    with pytest.raises(Fault) as caught:
+        desk.ask("7800000027")
+    assert caught.value.kind == kind
+
+
+def test_a_wrong_password_is_tried_once(desk: Desk) -> None:
+    wrong = Desk(desk.registry, desk.line.url.removesuffix("/IfaxWebService"), "другой")
+    with pytest.raises(Fault, match="вход не удался"):
+        wrong.ask("7800000027")
+    assert len(wrong.steps) == 2
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="the shared samples aren't here")
+@pytest.mark.parametrize("inn", ["7800000027", "6600000042", "7707083893"])
+def test_the_sandbox_follows_the_schema(desk: Desk, inn: str) -> None:
+    """What the sandbox says is what the service's own XSD allows."""
+    schema = etree.XMLSchema(etree.parse(SAMPLES / "ShortReport.xsd"))
+    desk.ask("500000000100")
+    call = next(desk.say.requisites(inn, ""))
+    envelope = etree.fromstring(desk.line._carry(call).body)
     inner = envelope.findtext(f".//{{{IFAX}}}xmlData").partition("?>")[2]
     schema.assertValid(etree.fromstring(inner.strip()))
