@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from integration.errors import Conflict, Misconfigured, Rejected
@@ -272,6 +273,14 @@ def _the_one(found: list[Invoice]) -> Invoice | None:
     if found and found[0].deleted:
         raise Conflict(f"Счёт № {found[0].number} по этой сделке помечен на удаление в 1С. Решите, нужен ли новый.")
     return found[0] if found else None
+
+
+def wanted_now(services: Services, link: Link, deal: Deal) -> tuple[str, Decimal]:
+    """What decides the invoice of this deal as it is now (as `agreed["fingerprint"]`), and its total. Raises Rejected
+    when the deal's figures can't be right."""
+    job = _Job(services, services.bases[link.base], link.crm, deal, "")
+    draft = job.draft(job.day_of(link))
+    return job.fingerprint(draft), draft.total
 
 
 def _told(link: Link) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class _Pull:
         base, news = self.base, 0
         with base.session():
             learned(self.services, base)
-            organisation = _organisation(self.services, base, self.name)
+            organisation = whose(self.services, base, self.name)
         with base.session():
             rates = base.ask(base.say.rates(self.since))
         with self.services.store.unit("keep rates") as unit:
@@ -99,12 +99,12 @@ class _Pull:
             skip += len(page)
             listed |= {stamp.ref_key for stamp in page}
             self.latest = max([self.latest, *(stamp.day for stamp in page)])
-            news += self._read(kind, self._changed(kind, page))
+            news += self.read(kind, self._changed(kind, page))
             if kind == "act" and base.say.signs_in_register:
                 news += self._signed([stamp.ref_key for stamp in page])
         with self.services.store.unit("look for absent documents") as unit:
             absent = unit.ledger.dated(self.name, kind, self.since) - listed
-        return news + self._read(kind, sorted(absent))
+        return news + self.read(kind, sorted(absent))
 
     def _changed(self, kind: Kind, page: Sequence[Stamp]) -> list[str]:
         """Those that differ from the facts; what was never live is nobody's money yet."""
@@ -118,7 +118,7 @@ class _Pull:
                 changed.append(stamp.ref_key)
         return changed
 
-    def _read(self, kind: Kind, refs: Sequence[str]) -> int:
+    def read(self, kind: Kind, refs: Sequence[str]) -> int:
         """Read documents with what they name, and keep them, some at a time: what stands is never read twice."""
         news = 0
         for at in range(0, len(refs), _READ):
@@ -160,7 +160,14 @@ class _Pull:
             return unit.ledger.keep(self.name, turned)
 
 
-def _organisation(services: Services, base: Base, name: str) -> str:
+def read_again(services: Services, base_name: str, kind: Kind, refs: Sequence[str]) -> int:
+    """Bring the facts of these documents up to what 1C says now; returns how many were news. Their accounts are marked
+    and not yet computed."""
+    return _Pull(services, base_name, nightly=True).read(kind, refs)
+
+
+def whose(services: Services, base: Base, name: str) -> str:
+    """The Ref_Key of our organisation in this base. Raises Misconfigured when it has none."""
     found = base.recall("organisation", lambda: base.ask(base.say.organisation()))
     if found is None:
         inn = services.settings.onec[name].organisation
