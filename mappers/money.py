@@ -18,13 +18,13 @@ MoneyKind = Literal["payment", "refund", "act", "invoice", "contract"]
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What of a document tells whether it changed; `day` is its own date in 1C's zone."""
+    """What of a document tells whether it changed; `day` is its own date in 1C's zone, None of a contract."""
 
     ref_key: str
     version: str
     posted: bool
     deleted: bool
-    day: date
+    day: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,17 @@ class Instalment:
 
     amount: Decimal
     due: date | None = None  # None: the document's own date
+    kind: Literal["regular", "retention"] = "regular"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a contract's payment schedule: `share` percent of each of its documents, due on a day of the
+    calendar, or so many days after the document's own date."""
+
+    share: Decimal
+    days: int = 0
+    due: date | None = None
     kind: Literal["regular", "retention"] = "regular"
 
 
@@ -49,6 +60,7 @@ class Contract:
     name: str = ""
     deleted: bool = False
     version: str = ""
+    schedule: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

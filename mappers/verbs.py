@@ -258,7 +258,8 @@ class AccountingDialect(Dialect, Protocol):
         ...
 
     def stamps(self, kind: MoneyKind, organisation: str, since: date, skip: int) -> Talk[tuple[list[Stamp], bool]]:
-        """One page of an organisation's documents dated at or after `since`, in any state; and whether more follow."""
+        """One page of an organisation's documents dated at or after `since`, or of all its contracts, in any state;
+        and whether more follow."""
         ...
 
     def documents(self, kind: MoneyKind, refs: Collection[str]) -> Talk[list[Payment | Act | Invoice | Contract]]:

@@ -85,12 +85,27 @@ class _Pull:
         with self.services.store.unit("keep rates") as unit:
             unit.ledger.keep_rates(self.name, rates)
         for kind in KINDS:
+        news += self._contracts(organisation)
             news += self._window(kind, organisation)
         if self.latest > date.min:
             self.services.store.set_watermark(self.mark, min(self.latest, self.cap).isoformat())
         return news
 
     def _window(self, kind: Kind, organisation: str) -> int:
+    def _contracts(self, organisation: str) -> int:
+        """Those that documents have named before and that are another version now: a currency, a payment schedule."""
+        news, skip, more = 0, 0, True
+        while more:
+            with self.base.session():
+                page, more = self.base.ask(self.base.say.stamps("contract", organisation, date.min, skip))
+            skip += len(page)
+            with self.services.store.unit("known contracts") as unit:
+                known = unit.ledger.stamps(self.name, "contract", [stamp.ref_key for stamp in page])
+            stand = {ref: (version, deleted) for ref, (version, _posted, deleted) in known.items()}
+            now = {stamp.ref_key: (stamp.version, stamp.deleted) for stamp in page}
+            news += self.read("contract", sorted(ref for ref in stand if stand[ref] != now[ref]))
+        return news
+
         base, news, listed, more = self.base, 0, set[str](), True
         skip = 0
         while more:
@@ -98,7 +113,7 @@ class _Pull:
                 page, more = base.ask(base.say.stamps(kind, organisation, self.since, skip))
             skip += len(page)
             listed |= {stamp.ref_key for stamp in page}
-            self.latest = max([self.latest, *(stamp.day for stamp in page)])
+            self.latest = max([self.latest, *(stamp.day for stamp in page if stamp.day)])
             news += self.read(kind, self._changed(kind, page))
             if kind == "act" and base.say.signs_in_register:
                 news += self._signed([stamp.ref_key for stamp in page])

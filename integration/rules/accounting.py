@@ -11,6 +11,7 @@ from integration.rules.accounts import Account, Held, Question, Standing, Turn, 
 from integration.rules.allocation import Allocated, Facts, allocate
 from integration.rules.exchange import Rates, Receipt, receipt
 from integration.rules.positions import Entry, entries
+from integration.rules.schedule import with_schedule
 from integration.rules.status import Status, percent, statuses
 from integration.settings.money import Allocation as Options
 from mappers.money import Payment
@@ -33,7 +34,8 @@ class Computed:
 def computed(account: Account, held: Held, options: Options, today: date) -> Computed:
     """The allocation afresh. Positions of closed months ([allocation] closed_until) stay as the ledger has them."""
     closed_until = options.closed_until or date.min
-    acts, invoices = with_deals_terms(held.acts, held.invoices, held.deals)
+    acts, invoices = with_schedule(held.acts, held.invoices, held.contract)
+    acts, invoices = with_deals_terms(acts, invoices, held.deals)
     facts = Facts(
         contract=account.contract,
         currency=held.currency,

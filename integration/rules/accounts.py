@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from integration.rules.obligations import with_retention
+from integration.rules.obligations import with_retention, without_retention
 from integration.rules.positions import Pin, Position
 from integration.work import Link, own_key
 from mappers.canonical import Invoice
@@ -157,5 +157,6 @@ def with_deals_terms(
         ]  # fmt: skip
         by_ref |= {act.ref_key: act for act in with_retention(mine, amount, due)}
         if not mine and amount > 0:
-            bills[link.ref_key] = replace(invoice, instalments=(Instalment(amount, due, "retention"),))
+            regular = without_retention(invoice).instalments
+            bills[link.ref_key] = replace(invoice, instalments=(*regular, Instalment(amount, due, "retention")))
     return tuple(by_ref.values()), tuple(bills.values())

@@ -124,11 +124,19 @@ def parts(amount: Decimal, told: Iterable[Instalment], day: date) -> tuple[Insta
 
 
 def with_retention(acts: Sequence[Act], amount: Decimal, due: date | None) -> tuple[Act, ...]:
-    """A deal's acts with its retention (гарантийное удержание) on the last one by (date, number, Ref_Key)."""
-    ordered = sorted(acts, key=lambda act: (act.date, act.number, act.ref_key))
+    """A deal's acts with its retention (гарантийное удержание) on the last one by (date, number, Ref_Key), and on no
+    other."""
+    ordered = [without_retention(act) for act in sorted(acts, key=lambda act: (act.date, act.number, act.ref_key))]
     if ordered and amount > 0:
-        ordered[-1] = replace(ordered[-1], instalments=(Instalment(amount, due, "retention"),))
+        last = ordered[-1]
+        ordered[-1] = replace(last, instalments=(*last.instalments, Instalment(amount, due, "retention")))
     return tuple(ordered)
+
+
+def without_retention(document: _Document) -> _Document:
+    """The document with nothing of it retained: what a deal says of retention takes the contract's place."""
+    regular = tuple(one for one in document.instalments if one.kind == "regular")
+    return document if regular == document.instalments else replace(document, instalments=regular)
 
 
 def _when(instalment: Instalment, day: date) -> tuple[date, bool, Decimal]:

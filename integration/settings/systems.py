@@ -34,6 +34,7 @@ class Onec:
     signed: Annotated[
         str, c.matching(r"posted|(field|register):[^\W\d]\w*", '"posted", "field:ИМЯ" или "register:ИМЯ"')
     ] = "posted"
+    schedule: Annotated[str, c.matching(r"[^\W\d]\w*", "имя табличной части договора")] = "ЭтапыГрафикаОплаты"
     since: date | None = None
     sample_invoice: str | None = None
     item: str | None = None

@@ -106,7 +106,11 @@ class Base30:
         self.contract_name = str(options.get("contract_name") or "Основной договор")
         self.reuse_sessions = options.get("reuse_sessions", True) is not False
         self.signed = str(options.get("signed") or "posted")
-        self.print_url = str(options.get("print_url") or "")
+        self.schedule = str(options.get("schedule") or "ЭтапыГрафикаОплаты")
+        self.print_urls = {
+            "invoice": str(options.get("print_url") or ""),
+            "act": str(options.get("act_print_url") or ""),
+        }
         self.today = _day(options.get("today"))
         self._defaults = {
             str(name): {str(field): _exact(value) for field, value in fields.items()}

@@ -14,7 +14,7 @@ from typing import Any
 
 from mappers.canonical import Invoice
 from mappers.dialect import Fault, Talk
-from mappers.money import Act, Contract, Covered, Instalment, MoneyKind, Payment, PaymentRow, Rate, Refund, Stamp
+from mappers.money import Act, Contract, Covered, Instalment, MoneyKind, Payment, PaymentRow, Rate, Refund, Stage, Stamp
 from mappers.onec.bp_base import (
     ACT,
     ACT_SECTIONS,
@@ -48,6 +48,7 @@ _OPERATIONS = {"payment": "ОплатаПокупателя", "refund": "Воз�
 _BATCH = 20  # Ref_Keys in one filter: IIS takes 2048 characters of a query
 _PAGE = 500
 _SIGNED = "подписан"
+_RETAINED = "удержан"  # of a stage: ГарантийноеУдержание, in whatever words
 
 MoneyFact = Payment | Act | Invoice | Contract
 
@@ -57,7 +58,9 @@ class Money(Invoices):
 
     def stamps(self, kind: MoneyKind, organisation: str, since: date, skip: int) -> Talk[tuple[list[Stamp], bool]]:
         """One page of the documents dated at or after `since`, by (Date, Ref_Key) from `skip`; whether more follow. A
-        bank document of another operation, one that is no client's money, counts as unposted."""
+        bank document of another operation, one that is no client's money, counts as unposted. Of contracts, all."""
+        if kind == "contract":
+            return (yield from self._contract_stamps(organisation, skip))
         name, more = SETS_OF_MONEY[kind], ",ВидОперации" if kind in _OPERATIONS else ""
         filter_ = f"Date ge {moment(datetime(since.year, since.month, since.day).isoformat())}"  # noqa: DTZ001 – 1C's own local time
         filter_ += " and " + self.model.refers(name, "Организация", organisation, ORGANISATION)
@@ -68,6 +71,19 @@ class Money(Invoices):
             )
         )  # fmt: skip
         return [self._stamp(kind, row) for row in rows], len(rows) == _PAGE
+
+    def _contract_stamps(self, organisation: str, skip: int) -> Talk[tuple[list[Stamp], bool]]:
+        """One page of an organisation's contracts: a catalog has no date to begin from."""
+        filter_ = self.model.refers(CONTRACT, "Организация", organisation, ORGANISATION)
+        select = "Ref_Key,DataVersion,DeletionMark"
+        order = "Code,Ref_Key"  # Ref_Key alone orders by what is shown, and ties lose rows (trap 2)
+        call = listing("версии договоров", CONTRACT, filter_, top=_PAGE, skip=skip, order=order, select=select)
+        rows = yield from read_rows(call)
+        stamps = [
+            Stamp(str(row["Ref_Key"]).lower(), text_of(row, "DataVersion"), True, bool(row.get("DeletionMark")), None)
+            for row in rows
+        ]
+        return stamps, len(rows) == _PAGE
 
     def documents(self, kind: MoneyKind, refs: Collection[str]) -> Talk[list[MoneyFact]]:
         """These documents (or contracts) as they stand now, whatever their state; what 1C no longer has is left out.
@@ -216,7 +232,33 @@ class Money(Invoices):
             name=text_of(row, "Description"),
             deleted=bool(row.get("DeletionMark")),
             version=text_of(row, "DataVersion"),
+            schedule=self._schedule(row),
         )
+
+    def _schedule(self, row: Mapping[str, Any]) -> tuple[Stage, ...]:
+        """The contract's section of stages, where this base keeps one (option `schedule`); else the days of payment
+        that are set in it (УстановленСрокОплаты, СрокОплаты)."""
+        lines = row.get(self.schedule)
+        stages = [self._stage(line) for line in (lines if isinstance(lines, list) else ())]
+        if any(stage.share > 0 for stage, _ in stages):
+            return tuple(stage for stage, _ in stages if stage.share > 0)
+        whole = sum((amount for _, amount in stages), Decimal(0))
+        if whole > 0:  # sums alone: their proportion is the schedule
+            return tuple(replace(stage, share=amount * 100 / whole) for stage, amount in stages if amount > 0)
+        if row.get("УстановленСрокОплаты") is True:
+            return (Stage(Decimal(100), days=int(number_of(row, "СрокОплаты"))),)
+        return ()
+
+    def _stage(self, line: Mapping[str, Any]) -> tuple[Stage, Decimal]:
+        """A stage, and its sum where the base keeps sums instead of percents."""
+        retained = _RETAINED in text_of(line, "ВариантОплаты").casefold()
+        stage = Stage(
+            share=number_of(line, "ПроцентПлатежа"),
+            days=int(number_of(line, "Сдвиг")),
+            due=self._day(line, "ДатаПлатежа"),
+            kind="retention" if retained else "regular",
+        )
+        return stage, number_of(line, "СуммаПлатежа")
 
     def _day(self, row: Mapping[str, Any], field: str) -> date | None:
         """A date field's day in 1C's zone; None when nobody filled it."""

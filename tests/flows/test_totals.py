@@ -13,6 +13,13 @@ from tests.flows.books import Books
 from tests.flows.neighbours import CLIENT
 from tests.flows.town import Town
 
+CONTRACT = "Catalog_ДоговорыКонтрагентов"
+STAGES = [
+    {"LineNumber": 1, "ВариантОплаты": "Аванс", "ПроцентПлатежа": 30},
+    {"LineNumber": 2, "ВариантОплаты": "Кредит", "ПроцентПлатежа": 65, "Сдвиг": 10},
+    {"LineNumber": 3, "ВариантОплаты": "ГарантийноеУдержание", "ПроцентПлатежа": 5, "ДатаПлатежа": "2027-02-24T00:00:00"},
+]  # fmt: skip
+
 
 @pytest.fixture
 def books(town: Town) -> Books:
@@ -122,6 +129,52 @@ def test_the_clock_alone_makes_a_debt_overdue(books: Books) -> None:
     books.pull()
     assert (books.town.shown(deal)["cOverdue"], sums(books)[1]) == (False, "0.00")
     assert books.shown(deal)[0] == "closed"
+
+
+def test_a_contracts_schedule_makes_the_parts_of_every_act(books: Books) -> None:
+    """30 % at once, 65 % in ten days, 5 % retained: each act is cut so; the deal waits for the retention alone."""
+    deal = books.deal(1000)
+    bill = books.bill(deal)
+    books.edit(CONTRACT, books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=STAGES)
+    books.act(600, bill)
+    books.act(400, bill)
+    books.pay(950, bill)
+    books.pull()
+    assert books.shown(deal) == ("retention_pending", "95.0", "950.00")
+    assert sums(books) == ("50.00", "0.00", "50.00", "0.00")
+    parts = {(one.obligation, one.instalment): one.amount for one in books.positions()}
+    assert sorted(parts.values()) == [120, 180, 260, 390]
+
+
+def test_the_deals_own_retention_takes_the_place_of_the_contracts(books: Books) -> None:
+    """It is the nearer word: the contract's share isn't retained beside it."""
+    retained = {"cRetentionAmount": 100, "cRetentionAmountCurrency": "RUB", "cRetentionDate": "2027-02-24"}
+    deal = books.deal(1000, **retained)
+    books.edit(CONTRACT, books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=STAGES)
+    books.act(600, books.bill(deal))
+    books.act(400, books.bill(deal))
+    books.pull()
+    assert sums(books) == ("1000.00", "0.00", "100.00", "0.00")
+
+
+def test_a_changed_contract_is_read_again(books: Books) -> None:
+    """Its schedule and its currency hold from the next look on, whatever documents do."""
+    deal = books.deal(1000)
+    books.act(1000, books.bill(deal))
+    books.pay(950, books.bill(deal))
+    books.pull()
+    assert books.shown(deal)[0] == "partially_paid"
+    contract = books.head["ДоговорКонтрагента_Key"]
+    books.edit(CONTRACT, contract, ЭтапыГрафикаОплаты=STAGES)
+    assert books.pull() == 1
+    assert books.shown(deal)[0] == "retention_pending"
+    assert books.pull() == 0
+    books.edit(CONTRACT, contract, ЭтапыГрафикаОплаты=[], УстановленСрокОплаты=True, СрокОплаты=3)
+    books.pull()
+    assert books.shown(deal)[0] == "partially_paid"
+    books.town.pass_time(timedelta(days=4).total_seconds())
+    books.pull()
+    assert (books.town.shown(deal)["cOverdue"], sums(books)[1]) == (True, "50.00")
 
 
 def test_only_the_accounts_whose_day_has_come_are_computed(books: Books) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mappers.money import Act, Contract, Covered, Payment, PaymentRow, Rate, Refund
+from mappers.money import Act, Contract, Covered, Payment, PaymentRow, Rate, Refund, Stage
 from mappers.onec.accounting30 import Accounting30
 from sandbox.onec import OneC
 from sandbox.onec.companies import ref
@@ -168,6 +168,54 @@ def test_contracts_invoices_and_rates(rig: Rig) -> None:
     found = {(one.currency, one.date): one for one in rig.ask(rig.say.rates(DAY))}
     assert found["USD", date(2026, 11, 20)] == Rate("USD", date(2026, 11, 20), Decimal(90))
     assert found["USD", date(2026, 11, 25)].rate == Decimal("91.5")
+
+
+STAGES = [
+    {"LineNumber": 1, "ВариантОплаты": "Аванс", "ПроцентПлатежа": 30},
+    {"LineNumber": 2, "ВариантОплаты": "Кредит", "ПроцентПлатежа": 65, "Сдвиг": 10},
+    {"LineNumber": 3, "ВариантОплаты": "ГарантийноеУдержание", "ПроцентПлатежа": 5, "ДатаПлатежа": "2027-02-24T00:00:00"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "schedule"),
+    [
+        ({}, ()),
+        ({"УстановленСрокОплаты": True, "СрокОплаты": 14}, (Stage(Decimal(100), days=14),)),
+        ({"УстановленСрокОплаты": False, "СрокОплаты": 14}, ()),
+        (
+            {"ЭтапыГрафикаОплаты": STAGES, "УстановленСрокОплаты": True, "СрокОплаты": 14},
+            (
+                Stage(Decimal(30)),
+                Stage(Decimal(65), days=10),
+                Stage(Decimal(5), due=date(2027, 2, 24), kind="retention"),
+            ),
+        ),
+        (
+            {"ЭтапыГрафикаОплаты": [{"LineNumber": 1, "СуммаПлатежа": 900}, {"LineNumber": 2, "СуммаПлатежа": 300}]},
+            (Stage(Decimal(75)), Stage(Decimal(25))),
+        ),
+    ],
+)
+def test_a_contracts_payment_schedule(rig: Rig, fields: dict[str, Any], schedule: tuple[Stage, ...]) -> None:
+    """Stages by percent or by sums; without any, the days of payment that are set in the contract."""
+    rig.seed("Catalog_ДоговорыКонтрагентов", {"Ref_Key": CONTRACT_KEY, **fields})
+    [contract] = rig.ask(rig.say.documents("contract", [CONTRACT_KEY]))
+    assert isinstance(contract, Contract)
+    assert contract.schedule == schedule
+
+
+def test_contracts_tell_their_versions_page_by_page(rig: Rig) -> None:
+    """Every contract of our organisation, dated or not, each once; an edit moves its version."""
+    made = [{"Owner_Key": CLIENT, "Организация_Key": OUR, "Description": f"№ {n}"} for n in range(505)]
+    keys = rig.seed("Catalog_ДоговорыКонтрагентов", *made)
+    rig.seed("Catalog_ДоговорыКонтрагентов", {"Owner_Key": CLIENT, "Организация_Key": CLIENT, "Description": "чужой"})
+    told = stamps(rig, "contract")
+    assert sorted(told) == sorted([*keys, CONTRACT_KEY])
+    [before] = [one for one in rig.ask(rig.say.stamps("contract", OUR, DAY, 0))[0] if one.ref_key == CONTRACT_KEY]
+    rig.seed("Catalog_ДоговорыКонтрагентов", {"Ref_Key": CONTRACT_KEY, "Номер": "15/26"})
+    [after] = [one for one in rig.ask(rig.say.stamps("contract", OUR, DAY, 0))[0] if one.ref_key == CONTRACT_KEY]
+    assert before.version != after.version
 
 
 def test_nothing_but_references_gets_into_a_filter() -> None:

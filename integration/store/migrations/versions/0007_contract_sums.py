@@ -14,7 +14,8 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Two columns of accounts, and an index for those that wait for a day. Every account is computed once more."""
+    """Two columns of accounts, and an index for those that wait for a day. Every account is computed once more, and
+    every contract read again: earlier ones were read without their payment schedules."""
     op.add_column("accounts", sa.Column("sums", sa.Text()))
     op.add_column("accounts", sa.Column("turns_on", sa.String(10)))
     op.create_index(
@@ -25,3 +26,4 @@ def upgrade() -> None:
         sqlite_where=sa.text("turns_on IS NOT NULL"),
     )
     op.execute("UPDATE accounts SET touched = true")
+    op.execute("UPDATE facts SET version = '' WHERE kind = 'contract'")
