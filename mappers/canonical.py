@@ -54,6 +54,7 @@ class Party:
     ref_key: str = ""  # 1C's Ref_Key, where the CRM's record keeps one
     version: str = ""
     modified_at: datetime | None = field(default=None, compare=False)  # aware; 1C keeps none
+    manager_id: str = field(default="", compare=False)  # whose client it is in the CRM
 
     @property
     def is_person(self) -> bool:
@@ -98,6 +99,16 @@ class Requisites:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """A CRM's user; `teams`: ids and names. Without a user name where the API's role shows no users."""
+
+    id: str
+    user_name: str = ""
+    name: str = ""
+    teams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DealLine:
     """One position of a deal; `amount` is the line's own sum after discounts, in the deal's currency."""
 
@@ -107,6 +118,7 @@ class DealLine:
     amount: Decimal
     vat: str | None = None  # "22", "10", "0", "none"; None: as configured
     item: str = ""  # 1C's item (code or Ref_Key) where the CRM knows it
+    group: str = ""  # товарная группа, as the rules of bonuses call it
 
 
 @dataclass(frozen=True, slots=True)

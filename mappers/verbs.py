@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from mappers.canonical import AccountState, Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites
+from mappers.canonical import AccountState, Deal, DealState, Found, Invoice, InvoiceDraft, Party, Requisites, User
 from mappers.dialect import (
     Call,
     Changes,
@@ -85,6 +85,10 @@ class CrmDialect(Dialect, Protocol):
 
     def contact(self, contact_id: str) -> Talk[Party | None]:
         """A person at the client's, as far as letters need him."""
+        ...
+
+    def user(self, user_id: str) -> Talk[User]:
+        """A CRM's user; nothing but the id where more can't be told."""
         ...
 
     def user_email(self, user_id: str) -> Talk[str]:

@@ -91,12 +91,13 @@ class CrmLines:
     amount: Name = "amount"
     vat: Name = ""
     item: Name = ""
+    group: Name = ""
 
     def settled(self) -> CrmLines:
         if bool(self.field) == bool(self.entity):
             raise Wrong(entity="нужно одно из двух: field (JSON в поле сделки) или entity (записи сущности)")
         if self.field:  # JSON carries our own names; an entity is asked only for attributes that it surely has
-            return replace(self, vat=self.vat or "vat", item=self.item or "item")
+            return replace(self, vat=self.vat or "vat", item=self.item or "item", group=self.group or "group")
         return self
 
 

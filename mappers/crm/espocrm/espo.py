@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from mappers.canonical import AccountState, Deal, DealState, Party
+from mappers.canonical import AccountState, Deal, DealState, Party, User
 from mappers.crm.espocrm import doctor, papers, records, setup, webhooks, writes
 from mappers.crm.espocrm.deals import Deals
 from mappers.crm.espocrm.options import Options
@@ -106,6 +107,14 @@ class EspoCrm(Deals):
         """GET Contact/{id}: a person at the client's; None when EspoCRM says that it is gone."""
         raw = yield from ask_record(self.api.get("чтение контакта", f"Contact/{safe_id(contact_id, 'контакт')}"))
         return None if raw is None else records.party(self.options, raw)
+
+    def user(self, user_id: str) -> Talk[User]:
+        """GET User/{id}; nothing but the id where he is gone or the role shows no users."""
+        call = self.api.get("чтение менеджера", f"User/{safe_id(user_id, 'пользователь')}")
+        reply = yield call
+        if record_gone(reply) or forbidden_here(reply):
+            return User(user_id)
+        return replace(records.user(as_object(call, answer(call, reply))), id=user_id)
 
     def user_email(self, user_id: str) -> Talk[str]:
         return papers.user_email(self.api, user_id)

@@ -46,14 +46,14 @@ FIELDS_OF: Mapping[str, tuple[str, ...]] = {
 }
 
 _FIELD = re.compile(r"[0-9A-Za-z_]{0,100}")  # empty: not used
-LINE_NAMES = ("name", "quantity", "price", "amount", "vat", "item")
+LINE_NAMES = ("name", "quantity", "price", "amount", "vat", "item", "group")
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Where a deal's positions stand: JSON in a text field of the deal, or records of an entity.
 
-    `names`: ours (name, quantity, price, amount, vat, item) → the CRM's; an empty one is not used. `order`: the
+    `names`: ours (name, quantity, price, amount, vat, item, group) → the CRM's; an empty one is not used. `order`: the
     entity's attribute to sort by.
     """
 
@@ -65,7 +65,8 @@ class Lines:
     names: Mapping[str, str] | None = None
 
     def name(self, ours: str) -> str:
-        return (self.names or {}).get(ours, ours)
+        unnamed = "" if ours == "group" and self.source == "entity" else ours  # few entities have one
+        return (self.names or {}).get(ours, unnamed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Options:
     lines: Lines | None
     timezone: tzinfo
     manager: str  # the deal's link to its manager
+    account_manager: str  # the client's
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Options:
@@ -96,6 +98,7 @@ class Options:
             lines=_lines(table.get("lines")),
             timezone=_zone(table.get("timezone") or "Europe/Moscow"),
             manager=str((table.get("manager") or {}).get("field") or "assignedUser"),
+            account_manager=str((table.get("manager") or {}).get("account_field") or "assignedUser"),
         )
 
 

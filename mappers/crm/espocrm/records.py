@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields
 
-from mappers.canonical import Deal, DealLine, Party
+from mappers.canonical import Deal, DealLine, Party, User
 from mappers.crm.espocrm.options import LINE_NAMES, Lines, Options
 from mappers.crm.espocrm.talk import PAGE, Api, ask_list, search, usable_id
 from mappers.dialect import Fault, Talk
@@ -70,7 +70,16 @@ def party(options: Options, raw: Mapping[str, Any]) -> Party:
         ref_key=text(named(options, raw, "ref_key")),
         version=version(raw),
         modified_at=_take(_TIME, raw.get("modifiedAt"), None),
+        manager_id=text(raw.get(f"{options.account_manager}Id")),
     )
+
+
+def user(raw: Mapping[str, Any]) -> User:
+    """A user with his teams, by id and by name."""
+    teams, named = raw.get("teamsIds"), raw.get("teamsNames")
+    ids = [str(one) for one in teams] if isinstance(teams, list) else []
+    names = [str(one) for one in named.values()] if isinstance(named, Mapping) else []
+    return User(str(raw.get("id") or ""), text(raw.get("userName")), text(raw.get("name")), (*ids, *names))
 
 
 def _contact(raw: Mapping[str, Any]) -> str:
@@ -198,7 +207,7 @@ def _line(lines: Lines, row: Any, where: str) -> DealLine:
         amount = quantity * price
     if price is None:
         price = rounded(amount / quantity)
-    return DealLine(name, quantity, price, amount, _vat(_of(lines, row, "vat"), refused), _item(row, lines))
+    return DealLine(name, quantity, price, amount, _vat(_of(lines, row, "vat"), refused), *_named(row, lines))
 
 
 def _of(lines: Lines, row: Mapping[str, Any], ours: str) -> Any:
@@ -206,9 +215,11 @@ def _of(lines: Lines, row: Mapping[str, Any], ours: str) -> Any:
     return row.get(theirs) if theirs else None
 
 
-def _item(row: Mapping[str, Any], lines: Lines) -> str:
-    value = _of(lines, row, "item")
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+def _named(row: Mapping[str, Any], lines: Lines) -> tuple[str, str]:
+    """The line's item and product group."""
+    values = (_of(lines, row, "item"), _of(lines, row, "group"))
+    item, group = (str(one) if isinstance(one, int) and not isinstance(one, bool) else text(one) for one in values)
+    return item, group
 
 
 def _vat(value: Any, refused: Any) -> str | None:
