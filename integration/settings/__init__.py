@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from integration.settings.loading import SettingsError, load, read
 from integration.settings.model import Settings
-from integration.settings.money import Allocation, Bonus, BonusRule, Invoicing, Plan, Tier
+from integration.settings.money import Allocation, Bonus, BonusRule, Calendar, Invoicing, Plan, Split, Tier
 from integration.settings.systems import (
     Crm,
     CrmFields,
@@ -48,6 +48,7 @@ __all__ = [
     "BonusRule",
     "Broker",
     "Bus",
+    "Calendar",
     "Crm",
     "CrmFields",
     "CrmLines",
@@ -75,6 +76,7 @@ __all__ = [
     "SettingsError",
     "Shop",
     "Source",
+    "Split",
     "Tier",
     "Web",
     "Worker",

@@ -272,6 +272,8 @@ Inn = Annotated[str, Check(_inn, "ИНН: 10 или 12 цифр в кавычк�
 PERCENT = amount("0", "100", 'процент от 0 до 100 в кавычках: "1.5"')
 Percent = Annotated[Decimal, PERCENT]
 Rates = Annotated[Mapping[str, Decimal], Check(_rates, f"таблица: товарная группа = {PERCENT.allowed}")]
+Shares = Annotated[Mapping[str, Decimal], Check(_rates, f"таблица: менеджер = {PERCENT.allowed}")]
+Dates = Annotated[tuple[date, ...], many(BY_TYPE[date])]
 Link = Annotated[str, link("http", "https")]
 Name = Annotated[str, matching(r"[^\W\d][\w.]*|", 'имя поля латиницей или "" (не использовать)')]
 Hosts = Annotated[tuple[str, ...], many(matching(r"[^\W_]([\w.-]*[^\W_])?", "имя узла без схемы, порта и звёздочек"))]

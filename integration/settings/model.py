@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from integration.settings.checks import DERIVED, passwords_in, repeated
-from integration.settings.money import Allocation, Bonus, Invoicing, Plan
+from integration.settings.money import Allocation, Bonus, Calendar, Invoicing, Plan
 from integration.settings.systems import Crm, Onec, Ownership, Requisites, Shop
 from integration.settings.technical import (
     Broker,
@@ -58,6 +58,7 @@ class Settings:
     ownership: Ownership = field(default_factory=Ownership)
     bonus: Bonus = field(default_factory=Bonus)
     plan: tuple[Plan, ...] = ()
+    calendar: Calendar = field(default_factory=Calendar)
     allocation: Allocation = field(default_factory=Allocation)
     bus: Bus = field(default_factory=Bus)
     schedule: Schedule = field(default_factory=Schedule)

@@ -54,6 +54,7 @@ base_url = "https://crm.company.example/"
 api_key = "env:ESPO_API_KEY"
 """
 RULE = '[[bonus.rule]]\nsince = "2026-01-01"\n'
+SPLIT = '[[bonus.split]]\nsince = 2026-01-01\nmanager = "a"\n'
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -343,6 +344,11 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ((RULE + 'tiers = [{ rate = "1" }]\n') * 2, "bonus.rule: у двух правил один manager"),
         (RULE + 'tiers = [{ rate = "1" }]\ngroups = { "ПО" = "x" }\n', "bonus.rule[1].groups = "),
         ('[bonus]\nrule = "x"\n', "bonus.rule: здесь нужен список таблиц: [[rule]]"),
+        (SPLIT + 'shares = { a = "60", b = "30" }\n', "bonus.split[1].shares: доли больше нуля и в сумме дают 100"),
+        (SPLIT + 'shares = { a = "100", b = "0" }\n', "bonus.split[1].shares: доли больше нуля и в сумме дают 100"),
+        ((SPLIT + 'shares = { a = "100" }\n') * 2, "bonus.split: у двух делений один manager"),
+        ('[calendar]\nholidays = ["2026-02-30"]\n', "calendar.holidays"),
+        ('[calendar]\nevery_year = ["13-01"]\n', "calendar.every_year"),
         ('[[plan]]\nmanager = "i"\nmonth = "2026-13"\namount = "1"\n', 'plan[1].month = "2026-13", а допустимо: месяц'),
         ('[[plan]]\nmanager = "i"\nmonth = "2026-12"\namount = "много"\n', "plan[1].amount"),
         ('[[plan]]\nmanager = "i"\nmonth = "2026-12"\namount = "1"\n' * 2, "plan: два плана одного менеджера"),
@@ -510,6 +516,7 @@ def test_a_schedule_is_read_or_refused_and_never_breaks(text: str) -> None:
 _HEADING = re.compile(r"^### `\[+([^\]`]+)\]+`$", re.MULTILINE)
 _ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| .+ \|$", re.MULTILINE)
 _LISTS = {"bonus.rule": "bonus.rule[]", "bonus.rule.tiers": "bonus.rule[].tiers[]", "plan": "plan[]"}
+_LISTS["bonus.split"] = "bonus.split[]"
 
 
 def documented() -> dict[str, str]:
