@@ -52,10 +52,11 @@ class SqlStatements:
         ]  # fmt: skip
 
     def payments(self, since: date, until: date) -> list[Payment]:
-        """1C's payments of these days, of all bases, as last seen."""
-        within = (facts.c.kind == "payment", facts.c.day >= since.isoformat(), facts.c.day <= until.isoformat())
-        found = (unpacked("payment", body) for body in self._conn.scalars(select(facts.c.body).where(*within)))
-        return [one for one in found if isinstance(one, Payment)]
+        """1C's payments and refunds of these days, of all bases, as last seen."""
+        kinds = facts.c.kind.in_(["payment", "refund"])
+        within = (kinds, facts.c.day >= since.isoformat(), facts.c.day <= until.isoformat())
+        rows = self._conn.execute(select(facts.c.kind, facts.c.body).where(*within))
+        return [one for one in (unpacked(row.kind, row.body) for row in rows) if isinstance(one, Payment)]
 
 
 def _row(one: StatementLine, file: str, now: datetime) -> dict[str, object]:

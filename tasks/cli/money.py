@@ -20,11 +20,12 @@ from integration.store.ledger import SqlLedger
 from integration.store.statements import SqlStatements
 from integration.work import new_id
 from mappers.bank.clientbank import NotAStatement, statement
-from mappers.money import Statement, StatementLine
+from mappers.money import Refund, Statement, StatementLine
 from tasks.cli.common import looking, settings_ready
 
 _SHOWN = 50  # differences that are listed; the rest is counted
 _AROUND = timedelta(days=10)
+_WAY = {"in": "приход", "out": "возврат"}
 
 
 @click.group("statements")
@@ -35,7 +36,7 @@ def statements() -> None:
 @statements.command("import", epilog="Пример: crm1c statements import kl_to_1c.txt")
 @click.argument("files", metavar="ФАЙЛ…", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 def import_(files: Sequence[str]) -> None:
-    """Прочитать выписки (1CClientBankExchange) и сверить с поступлениями 1С. Повтор ничего не меняет."""
+    """Прочитать выписки (1CClientBankExchange) и сверить с поступлениями и возвратами 1С. Повтор ничего не меняет."""
     read = [(Path(file).name, _read(Path(file))) for file in files]  # all of them, before anything is taken
     with looking(settings_ready(quiet=True)) as world:
         with world.store.unit("keep statements") as unit:
@@ -79,13 +80,17 @@ def _compare(world: World, lines: Sequence[StatementLine]) -> None:
     onec = [one for one in result.onec_only if since <= one.date <= until and one.currency in currencies]
     click.echo(f"Сверка с 1С за {since:%d.%m.%Y}–{until:%d.%m.%Y}: сошлось {result.paired}")
     _list("есть в банке, нет в 1С", [
-        f"{line.date:%d.%m.%Y} № {line.number} {line.amount} {line.currency} {line.name} {line.inn}".rstrip()
+        f"{_WAY[line.direction]} {line.date:%d.%m.%Y} № {line.number} {line.amount} {line.currency} "
+        f"{line.name} {line.inn}".rstrip()
         for line in bank
     ])  # fmt: skip
     _list("есть в 1С, нет в выписках", [
-        f"{one.date:%d.%m.%Y} {one.number} (банк № {one.bank_number or '—'}) {one.amount} {one.currency}"
+        f"{_WAY['out' if isinstance(one, Refund) else 'in']} {one.date:%d.%m.%Y} {one.number} "
+        f"(банк № {one.bank_number or '—'}) {one.amount} {one.currency}"
         for one in onec
     ])  # fmt: skip
+    if result.others:
+        click.echo(f"  прочих списаний, не возвратов клиентам: {result.others}")
 
 
 def _list(title: str, rows: Sequence[str]) -> None:

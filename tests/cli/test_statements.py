@@ -17,7 +17,7 @@ from integration.store.engine import connect
 from integration.store.ledger_schema import statement_lines
 from integration.store.store import SqlStore
 from mappers.bank.clientbank import statement
-from mappers.money import Payment
+from mappers.money import Payment, Refund, StatementLine
 from tests.cli.shell import Shell, one_line
 from tests.store.world import Clock
 
@@ -36,7 +36,7 @@ def test_the_same_and_overlapping_statements_change_nothing(shell: Shell) -> Non
     said = shell.run("statements", "import", str(TWO_DAYS))
     assert said.code == 0, said
     assert f"движений {whole}, новых {whole}" in said.out
-    assert "есть в банке, нет в 1С: 3" in said.out
+    assert "есть в банке, нет в 1С: 4" in said.out
     assert f"новых {whole}" not in shell.run("statements", "import", str(TWO_DAYS)).out
     shell.run("statements", "import", str(TWO_DAYS), str(RECORDINGS / "overlapping_utf8_says_windows.txt"))
     before = kept()
@@ -69,13 +69,15 @@ def test_it_is_compared_with_1c(shell: Shell) -> None:
     shell.ready()
     day = statement(TWO_DAYS.read_bytes()).lines[0].date
     alone = replace(PAID, ref_key="p2", number="0000-000002", amount=Decimal(777), bank_number="", date=day)
+    back = Refund("r1", "0000-000009", day, Decimal(999), "RUB", posted=True, deleted=False, counterparty="c")
     with store().unit("seed") as unit:
-        unit.ledger.keep("main", [replace(PAID, date=day), alone])
+        unit.ledger.keep("main", [replace(PAID, date=day), alone, back])
     said = shell.run("statements", "import", str(TWO_DAYS))
     assert "сошлось 1" in said.out
-    assert "есть в банке, нет в 1С: 2" in said.out
-    assert "есть в 1С, нет в выписках: 1" in said.out
-    assert "0000-000002" in said.out
+    assert "есть в банке, нет в 1С: 3" in said.out
+    assert "есть в 1С, нет в выписках: 2" in said.out
+    assert f"приход {day:%d.%m.%Y} 0000-000002" in said.out
+    assert f"возврат {day:%d.%m.%Y} 0000-000009" in said.out
 
 
 def test_two_equal_movements_need_two_payments() -> None:
@@ -86,6 +88,25 @@ def test_two_equal_movements_need_two_payments() -> None:
     assert len(compared(twins, [one]).bank_only) == 1
     both = compared(twins, [one, replace(one, ref_key="p2")])
     assert (both.paired, both.bank_only, both.onec_only) == (2, (), ())
+
+
+def test_money_given_back_is_compared_too() -> None:
+    """A refund pairs with the outgoing movement, never with an incoming one of the same sum; what speaks of no giving
+    back is counted, not told."""
+    out = StatementLine(
+        "k1", "40702", "out", date(2026, 2, 3), "31", Decimal(5000), "RUB", "", purpose="Возврат аванса"
+    )
+    tax = replace(out, key="k2", number="32", purpose="Налог на прибыль")
+    loan = replace(out, key="k3", number="33", purpose="Возврат займа по договору 5")
+    came = replace(out, key="k4", direction="in", purpose="Оплата")
+    refund = Refund("r1", "7", date(2026, 2, 4), Decimal(5000), "RUB", posted=True, deleted=False)
+    found = compared([out, tax, loan, came], [refund])
+    assert (found.paired, found.bank_only, found.onec_only, found.others) == (1, (came,), (), 2)
+    lone = compared([out, tax, loan], [])
+    assert (lone.bank_only, lone.others) == ((out,), 2)
+    assert compared([came], [refund]).onec_only == (refund,)
+    unposted = replace(refund, posted=False)
+    assert compared([out], [unposted]).bank_only == (out,)
 
 
 def test_decisions_are_listed_made_and_taken_back(shell: Shell) -> None:
