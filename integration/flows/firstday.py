@@ -163,8 +163,13 @@ def _read_onec(services: Services, name: str, told: Told) -> None:
         done = rows < top
         _keep(services, side, start, rows, found, last=done)
         start += rows
-        top = max(_LEAST, min(_MOST, int(top * PAGE_BYTES / max(size, 1))))
+        top = next_top(top, size)
         told("1С", start)
+
+
+def next_top(top: int, size: int) -> int:
+    """How many rows the next page of 1C shall hold, after one of `top` rows took `size` bytes."""
+    return max(_LEAST, min(_MOST, int(top * PAGE_BYTES / max(size, 1))))
 
 
 def _standing(services: Services, side: str) -> tuple[int, bool]:

@@ -52,9 +52,10 @@ def sync_duty(services: Services, link: Link, side: str, delay: float = 0) -> Ow
 
 
 def tell_account(services: Services, duty: Duty) -> Outcome:
-    """The duty "tell_account": why a client is not kept alike, in its stream. Payload {crm, account, reason}."""
+    """The duty "tell_account": why a client is not kept alike, in its stream. Payload {crm, account, reason}; or `text`
+    as it shall stand there."""
     crm = services.crms[duty.payload["crm"]]
-    text = f"Обмен с 1С остановлен: {duty.payload['reason']}"
+    text = duty.payload.get("text") or f"Обмен с 1С остановлен: {duty.payload['reason']}"
     written = crm.ask(crm.say.tell_account(duty.payload["account"], text))
     return Outcome("done" if written else "unchanged", text)
 
