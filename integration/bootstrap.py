@@ -101,14 +101,19 @@ def _papers(settings: Settings, gate: Gate) -> dict[str, Any]:
         made["mailer"] = mailer_of(settings.mail, gate, settings.origin.parent if settings.origin else Path())
     if "apprise" in settings.notices.channels:
         made["bell"] = bell([one.reveal() for one in settings.notices.apprise])
-    made["printers"] = {name: _printer(settings, name, gate) for name, one in settings.onec.items() if one.print_url}
+    printers = {}
+    for name, one in settings.onec.items():
+        for kind, url in (("invoice", one.print_url), ("act", one.act_print_url)):
+            if url:
+                printers[f"{kind}:{name}"] = _printer(settings, name, url, gate)
+    made["printers"] = printers
     return made
 
 
-def _printer(settings: Settings, name: str, gate: Gate) -> System[AccountingDialect]:
+def _printer(settings: Settings, name: str, address: str, gate: Gate) -> System[AccountingDialect]:
     """The site of a 1C HTTP service that prints, signed in to as the base itself."""
     table = settings.onec[name]
-    url = urlsplit(table.print_url or "")
+    url = urlsplit(address)
     dialect: AccountingDialect = _plugin("crm1c.onec", table.profile)(plain(table))
     timeouts = (table.connect_timeout, table.read_timeout)
     return System(f"onec:{name}", dialect, f"{url.scheme}://{url.netloc}", gate, timeouts=timeouts)

@@ -28,6 +28,7 @@ from integration.work import Letter
 
 SYSTEM = "mail"
 TEMPLATES = Path(__file__).parent / "templates" / "letter"
+NAMES = ("subject.txt", "body.txt", "body.html")  # for an act with act_ before
 
 
 class Gate(Protocol):
@@ -56,7 +57,8 @@ class Server:
 
 
 class Texts:
-    """The three texts of a letter from Jinja templates; what `folder` lacks is taken from those shipped."""
+    """The three texts of a letter from Jinja templates, an invoice's or an act's (fact "kind"); what `folder` lacks is
+    taken from those shipped."""
 
     def __init__(self, language: str, folder: Path | None = None) -> None:
         folders = [folder, TEMPLATES / language] if folder else [TEMPLATES / language]
@@ -68,10 +70,9 @@ class Texts:
 
     def __call__(self, values: Mapping[str, Any]) -> tuple[str, str, str]:
         """(subject, plain text, HTML). Raises Misconfigured for a template that can't be used."""
+        before = "act_" if values.get("kind") == "act" else ""
         try:
-            made = [
-                self._environment.get_template(name).render(values) for name in ("subject.txt", "body.txt", "body.html")
-            ]
+            made = [self._environment.get_template(before + name).render(values) for name in NAMES]
         except (jinja2.TemplateError, OSError) as error:
             reason = f"Шаблон письма не годится: {error}. Администратору: исправьте его ([mail] templates)."
             raise Misconfigured(reason, system=SYSTEM) from error

@@ -35,7 +35,7 @@ from integration.rules.wording import (
 )
 from integration.settings import Paper as PaperTable
 from integration.settings import Settings
-from mappers.paper import Firm, Paper
+from mappers.paper import Firm, Paper, PaperKind
 
 TEMPLATES = Path(__file__).parent / "templates"
 NOTICE = "Оплата данного счета означает согласие с условиями поставки. Уведомление об оплате обязательно."
@@ -114,8 +114,8 @@ class Press:
         assert isinstance(pdf, bytes)
         return pdf
 
-    def named(self, number: str, day: date) -> str:
-        return file_name("invoice", number, day)
+    def named(self, kind: PaperKind, number: str, day: date) -> str:
+        return file_name(kind, number, day)
 
     def facts(self, paper: Paper) -> dict[str, Any]:
         """What a letter tells of the paper."""
@@ -144,7 +144,7 @@ class Press:
             self.look.folder.mkdir(parents=True, exist_ok=True)
             (self.look.folder / name).write_bytes(pdf)
         except OSError as error:
-            reason = f"Папка {self.look.folder} не принимает копию счёта: {error.strerror}. Проверьте [paper] folder."
+            reason = f"Папка {self.look.folder} не принимает копию PDF: {error.strerror}. Проверьте [paper] folder."
             raise Misconfigured(reason) from error
 
     def _compiler(self, template: Path) -> typst.Compiler:
@@ -208,6 +208,7 @@ def told(paper: Paper, look: Look) -> dict[str, Any]:
         "accountant": initials(look.accountant or paper.accountant),
         "notice": look.notice,
         "stamped": bool(look.stamp),
+        "goods": paper.goods,
         "qr": _qr(paper) if look.qr else "",
     }
 

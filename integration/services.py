@@ -16,7 +16,7 @@ from integration.settings import Settings
 from integration.work import Arrival, Clash, Duty, Event, Letter, Link, Outcome, Owed, Printed, Proposed, Wait
 from mappers.dialect import Talk
 from mappers.money import Rate
-from mappers.paper import Paper
+from mappers.paper import Paper, PaperKind
 from mappers.verbs import AccountingDialect, CrmDialect, RequisitesDialect
 
 T = TypeVar("T")
@@ -79,6 +79,10 @@ class Links(Protocol):
 
 class Papers(Protocol):
     def find(self, crm: str, record_id: str, base: str, issue: int) -> Printed | None: ...
+
+    def versions(self, crm: str, record_id: str, base: str) -> list[Printed]:
+        """Every version of one paper, the first one first."""
+        ...
 
     def keep(self, printed: Printed) -> Printed:
         """Write a paper down, once; what stands already is given back."""
@@ -146,15 +150,15 @@ class Ledger(Protocol):
 
     def take(self, account: Account) -> bool: ...
 
-    def account_of(self, base: str, kind: Kind, ref_key: str) -> Account | None: ...
-
-    def held(self, account: Account) -> Held: ...
-
     def wake(self, base: str, today: date) -> int: ...
 
     def sum_up(self, account: Account, sums: Mapping[str, str], turns_on: date | None) -> dict[str, str] | None: ...
 
     def sums(self, base: str, counterparty: str) -> dict[str, dict[str, Any]]: ...
+
+    def account_of(self, base: str, kind: Kind, ref_key: str) -> Account | None: ...
+
+    def held(self, account: Account) -> Held: ...
 
     def enter(self, account: Account, moved: Sequence[Entry], cause: str) -> None: ...
 
@@ -238,7 +242,7 @@ class Press(Protocol):
 
     def pdf(self, paper: Paper) -> bytes: ...
 
-    def named(self, number: str, day: date) -> str: ...
+    def named(self, kind: PaperKind, number: str, day: date) -> str: ...
 
     def facts(self, paper: Paper) -> Mapping[str, Any]: ...
 
@@ -286,4 +290,4 @@ class Services:
     mailer: Mailer | None = None
     bell: Callable[[str], None] | None = None
     bus: Callable[[str, Mapping[str, Any]], None] | None = None  # publishes an event under its kind
-    printers: Mapping[str, Remote[AccountingDialect]] = field(default_factory=dict)
+    printers: Mapping[str, Remote[AccountingDialect]] = field(default_factory=dict)  # "invoice:BASE", "act:BASE"

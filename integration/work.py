@@ -107,8 +107,9 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """The paper of one invoice version (`issue`) and what became of it. `state`: made → sending → sent; `again`: how
-    many times it was sent without knowing whether the time before had succeeded."""
+    """The paper of one version (`issue`) of a deal's invoice, or of an act (`record_id` "act:Ref_Key"), and what became
+    of it. `state`: made → sending → sent, or void while its act is not posted; `again`: how many times it was sent
+    without knowing whether the time before had succeeded."""
 
     crm: str
     record_id: str

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeAlias
+
+PaperKind: TypeAlias = Literal["invoice", "act"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class PaperLine:
 class Paper:
     """Everything that a client reads. `number` as 1C holds it, `total` what is to be paid, VAT included."""
 
-    kind: Literal["invoice", "act"]
+    kind: PaperKind
     number: str
     day: date
     currency: str
@@ -63,3 +65,4 @@ class Paper:
     director: str = ""
     director_post: str = ""
     accountant: str = ""
+    goods: bool = False  # goods are among the lines, not works and services alone

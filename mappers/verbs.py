@@ -21,7 +21,7 @@ from mappers.dialect import (
     Talk,
 )
 from mappers.money import Act, Contract, MoneyKind, Payment, Rate, Stamp
-from mappers.paper import Paper
+from mappers.paper import Paper, PaperKind
 
 
 class Dialect(Protocol):
@@ -95,12 +95,15 @@ class CrmDialect(Dialect, Protocol):
         """A CRM user's address; empty where it can't be told."""
         ...
 
-    def attach(self, deal: Deal, name: str, pdf: bytes, text: str) -> Talk[bool]:
+    def attach(self, deal: Deal, name: str, pdf: bytes, text: str, kind: PaperKind = "invoice") -> Talk[bool]:
         """Keep a PDF with the deal, once by its name or the text that goes with it; True when written now."""
         ...
 
-    def draft_letter(self, deal_id: str, letter: dict[str, str], name: str, pdf: bytes) -> Talk[str]:
-        """The letter (from, to, subject, body as HTML) with this PDF as a draft at the deal, found or made: its id."""
+    def draft_letter(
+        self, deal_id: str, letter: dict[str, str], name: str, pdf: bytes, others: Collection[str] = ()
+    ) -> Talk[str]:
+        """The letter (from, to, subject, body as HTML) with this PDF as a draft at the deal, found or made: its id.
+        `others`: the letters of other versions, which are never taken for it."""
         ...
 
     def send_letter(self, letter_id: str) -> Talk[bool]:
@@ -257,8 +260,12 @@ class AccountingDialect(Dialect, Protocol):
         """Everything that a printed invoice says."""
         ...
 
-    def print_form(self, ref_key: str) -> Talk[bytes]:
-        """The invoice's PDF as a 1C HTTP service makes it, where one is configured (paths are that site's own)."""
+    def act_paper(self, ref_key: str) -> Talk[Paper | None]:
+        """Everything that a printed act says; None for one that isn't posted, or is gone."""
+        ...
+
+    def print_form(self, ref_key: str, kind: PaperKind) -> Talk[bytes]:
+        """The PDF as a 1C HTTP service makes it, where one is configured (paths are that site's own)."""
         ...
 
     def stamps(self, kind: MoneyKind, organisation: str, since: date, skip: int) -> Talk[tuple[list[Stamp], bool]]:

@@ -13,9 +13,9 @@ from typing import Any
 from integration.errors import Conflict, Misconfigured, Rejected
 from integration.flows.counterparty import ensure_contract, ensure_counterparty
 from integration.flows.deal import TROUBLE
-from integration.flows.letter import owed_paper
 from integration.flows.once import create_once, create_unfound, doubted
 from integration.flows.origin import older_than_start
+from integration.flows.paper import owed_paper
 from integration.flows.payment import MONEY, owed_settling, retention_of, with_terms
 from integration.flows.profile import learned
 from integration.flows.publish import owed_event

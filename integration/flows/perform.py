@@ -9,14 +9,15 @@ from integration.errors import Busy, Crm1cError, Held
 from integration.flows.accept import accept
 from integration.flows.deal import invoice_link, show_deal, tell_deal
 from integration.flows.invoice import invoice
-from integration.flows.letter import attach, letter, paper, unsent
+from integration.flows.letter import letter
 from integration.flows.notice import notice, owed_notice
+from integration.flows.paper import attach, paper, unsent
 from integration.flows.publish import publish
 from integration.flows.pull import payments
 from integration.flows.requisites import save_requisites
 from integration.flows.sync import counterparty, tell_account
-from integration.log import correlated
 from integration.flows.totals import show_totals
+from integration.log import correlated
 from integration.retry import POLICIES, Again, decide
 from integration.services import Services
 from integration.work import Duty, Event, Outcome, Owed, Wait
@@ -53,8 +54,8 @@ FLOWS: Mapping[str, Flow] = {
     "save_requisites": save_requisites,
     "invoice": invoice,
     "show_deal": show_deal,
-    "tell_deal": tell_deal,
     "show_totals": show_totals,
+    "tell_deal": tell_deal,
     "paper": paper,
     "letter": letter,
     "attach": attach,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from integration.errors import Busy, Misconfigured
+from integration.flows.paper import owe_acts
 from integration.flows.payment import settle_accounts, today
 from integration.flows.profile import learned
 from integration.rules.accounts import Fact, Kind, contracts_of, kind_of, named_by
@@ -84,14 +85,13 @@ class _Pull:
             rates = base.ask(base.say.rates(self.since))
         with self.services.store.unit("keep rates") as unit:
             unit.ledger.keep_rates(self.name, rates)
-        for kind in KINDS:
         news += self._contracts(organisation)
+        for kind in KINDS:
             news += self._window(kind, organisation)
         if self.latest > date.min:
             self.services.store.set_watermark(self.mark, min(self.latest, self.cap).isoformat())
         return news
 
-    def _window(self, kind: Kind, organisation: str) -> int:
     def _contracts(self, organisation: str) -> int:
         """Those that documents have named before and that are another version now: a currency, a payment schedule."""
         news, skip, more = 0, 0, True
@@ -106,6 +106,7 @@ class _Pull:
             news += self.read("contract", sorted(ref for ref in stand if stand[ref] != now[ref]))
         return news
 
+    def _window(self, kind: Kind, organisation: str) -> int:
         base, news, listed, more = self.base, 0, set[str](), True
         skip = 0
         while more:
@@ -145,6 +146,7 @@ class _Pull:
             with self.services.store.unit("keep facts") as unit:
                 gone = [replace(fact, deleted=True) for fact in unit.ledger.facts(self.name, kind, erased)]
                 news += unit.ledger.keep(self.name, [*found, *gone])
+                owe_acts(self.services, unit, self.name, [*found, *gone])
         return news
 
     def _named(self, facts: Sequence[Fact]) -> list[Fact]:

@@ -87,6 +87,8 @@ class Settings:
             wrong["onec"] = "у двух таблиц одна база и одна организация"
         if repeated((plan.manager, plan.month, plan.currency) for plan in self.plan):
             wrong["plan"] = "два плана одного менеджера на один месяц"
+        if self.mail is None and self.paper is not None and self.paper.acts == "mail":
+            wrong["paper"] = 'acts = "mail" отправляет акты почтой: нужна таблица [mail]'
         unknown = [name for name, shop in self.shop.items() if shop.onec is not None and shop.onec not in self.onec]
         if unknown:
             wrong["shop"] = f"{', '.join(unknown)}: в onec названа база, таблицы которой нет"

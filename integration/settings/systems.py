@@ -17,7 +17,7 @@ SOURCES = ("egrul", "dadata", "spark")
 Owner = Literal["crm", "onec", "registry", "newest"]
 PrintUrl = Annotated[
     str,
-    c.matching(r"https?://[^/@\s]+/\S*\{ref_key\}\S*", "адрес http(s) с {ref_key} на месте ссылки счёта, без пароля"),
+    c.matching(r"https?://[^/@\s]+/\S*\{ref_key\}\S*", "адрес http(s) с {ref_key} на месте ссылки, без пароля"),
 ]
 
 
@@ -47,6 +47,7 @@ class Onec:
     compare_days: Annotated[int, c.whole(1, 3660)] = 120
     exchange_plan: Annotated[str, c.matching(r"[^\W\d]\w*", "имя плана обмена")] | None = None
     print_url: PrintUrl | None = None
+    act_print_url: PrintUrl | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,14 @@ class CrmFields:
     paid_amount: Name = "cPaidAmount"
     retention_amount: Name = "cRetentionAmount"
     retention_date: Name = "cRetentionDate"
-    sync_status: Name = "cSyncStatus"
     overdue: Name = "cOverdue"
-    organisation: Name = ""
+    sync_status: Name = "cSyncStatus"
     contract_debt: Name = "cContractDebt"
     contract_overdue: Name = "cContractOverdue"
     contract_retention: Name = "cContractRetention"
     contract_advance: Name = "cContractAdvance"
     contract_totals: Name = "cContractTotals"
+    organisation: Name = ""
     invoice_file: Name = ""
 
 

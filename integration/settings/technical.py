@@ -142,6 +142,7 @@ class Paper:
     notice: str | None = None
     qr: bool = True
     attach: bool = True
+    acts: Literal["none", "deal", "mail"] = "deal"
     folder: str | None = None
 
 

@@ -27,6 +27,11 @@ class SqlPapers:
         row = self._conn.execute(select(papers).where(*same)).one_or_none()
         return _as_printed(row) if row else None
 
+    def versions(self, crm: str, record_id: str, base: str) -> list[Printed]:
+        """Every version of one paper, the first one first."""
+        same = [papers.c[name] == value for name, value in zip(_KEY, (crm, record_id, base), strict=False)]
+        return [_as_printed(row) for row in self._conn.execute(select(papers).where(*same).order_by(papers.c.issue))]
+
     def keep(self, printed: Printed) -> Printed:
         """Write a paper down, once: what stands already is what the client may have got, and is given back."""
         values = {**asdict(printed), "facts": as_json(printed.facts)}

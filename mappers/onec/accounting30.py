@@ -21,7 +21,7 @@ class Accounting30(Checks, Papers):
 
     Options: base_url, username, password, organisation (ИНН of our own company), timezone (IANA, of the 1C server),
     defaults (set → field → value), sample_invoice (Ref_Key or number), sample_fields, item (code or Ref_Key),
-    contract_name, reuse_sessions, print_url, signed (what makes an act signed: posted, field:NAME,
+    contract_name, reuse_sessions, print_url, act_print_url, signed (what makes an act signed: posted, field:NAME,
     register:NAME), today (a date, for the doctor). Others are ignored.
     Raises ValueError for one that makes no sense.
     """

@@ -1,7 +1,7 @@
 """Бухгалтерия 3.0: what a printed invoice or act says, read from its own documents; OData gives no print forms.
 
 Only fields that come are used, so that no $metadata is needed for it: a base that doesn't publish the directors of its
-organisations still has papers, with the names of the settings. Without our own bank account there is none.
+organisations still has papers, with the names of the settings. Without our own bank account there is no invoice.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mappers.canonical import CURRENCIES
 from mappers.dialect import Call, Fault, Talk
 from mappers.onec.bp_base import (
     CONTRACT,
@@ -38,7 +37,7 @@ from mappers.onec.odata import (
     text_of,
 )
 from mappers.onec.refusals import checked
-from mappers.paper import BankAccount, Firm, Paper, PaperLine
+from mappers.paper import BankAccount, Firm, Paper, PaperKind, PaperLine
 from mappers.wire import clean
 
 ACT = "Document_РеализацияТоваровУслуг"
@@ -50,7 +49,7 @@ OFFICERS = "InformationRegister_ОтветственныеЛицаОрганиз
 RATES = {member: rate for rate, member in VAT_MEMBERS.items()}
 
 _BATCH = 20  # references in one filter: an address of a request has its limits
-_ROUBLE = CURRENCIES["RUB"][0]
+_PRINT_OPTIONS = {"invoice": "print_url", "act": "act_print_url"}
 _NO_UNIT = "шт"  # where neither row nor item names one, as 1C's own print form has it
 
 
@@ -64,14 +63,17 @@ class Papers(Base30):
         row = yield from read_entity(getting("чтение счёта для печати", INVOICE, ref_key))
         return (yield from self._paper("invoice", row, self.section))
 
-    def act_paper(self, ref_key: str) -> Talk[Paper]:
-        """Everything that the act says; goods and services alike."""
+    def act_paper(self, ref_key: str) -> Talk[Paper | None]:
+        """Everything that a posted act says, goods and services alike; None for one that isn't posted, or is gone."""
         row = yield from read_entity(getting("чтение акта для печати", ACT, ref_key))
+        if row is None or not live(row) or row.get("Posted") is not True:
+            return None
         return (yield from self._paper("act", row, "Товары", "Услуги"))
 
-    def print_form(self, ref_key: str) -> Talk[bytes]:
-        """The PDF that a 1C HTTP service makes (option print_url, with {ref_key} in it); paths are its site's own."""
-        url = urlsplit(str(self.print_url).replace("{ref_key}", ref_key))
+    def print_form(self, ref_key: str, kind: PaperKind) -> Talk[bytes]:
+        """The PDF that a 1C HTTP service makes (options print_url and act_print_url, with {ref_key} in them); paths
+        are its site's own."""
+        url = urlsplit(self.print_urls[kind].replace("{ref_key}", ref_key))
         query = tuple(parse_qsl(url.query, keep_blank_values=True))
         call = Call(
             "печатная форма", "GET", url.path.lstrip("/"), query, headers={"Accept": "application/pdf"}, repeatable=True
@@ -83,23 +85,23 @@ class Papers(Base30):
             fault.hold = fault.hold and reply.status == 401  # a service that isn't there is no reason to stop invoices
             raise
         if not reply.body.startswith(b"%PDF-"):
-            kind = reply.headers.get("content-type", "без типа")
+            sort = reply.headers.get("content-type", "без типа")
             raise Fault(
                 "misconfigured",
-                f"по адресу print_url пришёл не PDF ({kind}): проверьте HTTP-сервис 1С",
+                f"по адресу {_PRINT_OPTIONS[kind]} пришёл не PDF ({sort}): проверьте HTTP-сервис 1С",
                 detail=reply.text[:300],
             )
         return reply.body
 
     # -- the parts of a paper -----------------------------------------------------------------------------------------
 
-    def _paper(self, kind: Literal["invoice", "act"], row: Mapping[str, Any] | None, *sections: str) -> Talk[Paper]:
+    def _paper(self, kind: PaperKind, row: Mapping[str, Any] | None, *sections: str) -> Talk[Paper]:
         if row is None or not live(row):
             raise Fault("rejected", "документ удалён или помечен на удаление в 1С: печатать нечего")
         organisation = yield from self._needed("чтение организации", ORGANISATION, ref_of(row, "Организация"))
         counterparty = yield from self._needed("чтение клиента для печати", COUNTERPARTY, ref_of(row, "Контрагент"))
         contract = yield from self._maybe("чтение договора", CONTRACT, ref_of(row, "ДоговорКонтрагента"))
-        account = yield from self._account(row, organisation)
+        account = (yield from self._account(row, organisation)) if kind == "invoice" else None
         director, accountant = yield from self._officers(row, organisation)
         currency = yield from self.letters(ref_of(row, "ВалютаДокумента", CURRENCY))
         included = row.get("СуммаВключаетНДС") is True
@@ -124,6 +126,7 @@ class Papers(Base30):
             director=director[0],
             director_post=director[1],
             accountant=accountant,
+            goods=kind == "act" and bool(row.get("Товары")),
         )
 
     def _account(self, row: Mapping[str, Any], organisation: Mapping[str, Any]) -> Talk[BankAccount]:

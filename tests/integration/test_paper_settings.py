@@ -34,6 +34,8 @@ def test_nothing_is_printed_unless_somebody_gets_it() -> None:
         ("mail", {"host": "smtp"}, "mail.sender"),
         ("notices", {"channels": ["apprise"]}, "notices.apprise"),
         ("notices", {"quiet": "9-17"}, "notices.quiet"),
+        ("paper", {"acts": "always"}, "paper.acts"),
+        ("paper", {"acts": "mail"}, "нужна таблица .mail."),
         ("notices", {"channels": ["sms"]}, "notices.channels"),
     ],
 )

@@ -13,10 +13,11 @@ import pytest
 
 from mappers.dialect import Call, Fault, Reply, Talk
 from mappers.onec.accounting30 import Accounting30
-from mappers.paper import BankAccount, Firm
+from mappers.paper import BankAccount, Firm, PaperKind
 
 T = TypeVar("T")
 NOTHING = "00000000-0000-0000-0000-000000000000"
+SALE = "Document_РеализацияТоваровУслуг"
 OFFICERS = "InformationRegister_ОтветственныеЛицаОрганизаций"
 
 
@@ -212,19 +213,28 @@ def test_many_items_are_read_together(base: Base, say: Accounting30) -> None:
 
 
 def test_an_act_has_goods_and_services(base: Base, say: Accounting30) -> None:
-    """Both sections, goods first; the account stands under another name there."""
+    """Both sections, goods first; nobody pays by an act, so it needs no bank account."""
     whole = document()
     goods, services = whole.pop("Товары")
-    base.have(
-        "Document_РеализацияТоваровУслуг",
-        ACT,
-        **whole,
-        БанковскийСчетОрганизации_Key=ACCOUNT,
-        Товары=[goods],
-        Услуги=[services],
-    )
+    base.sets["Catalog_Организации"][OWN]["ОсновнойБанковскийСчет_Key"] = NOTHING
+    base.have(SALE, ACT, **whole, Товары=[goods], Услуги=[services])
     paper = base.ask(say.act_paper(ACT))
+    assert paper is not None
     assert (paper.kind, [line.content for line in paper.lines]) == ("act", ["Болт М8", "Монтаж линии по договору"])
+    assert (paper.goods, paper.account) == (True, None)
+    base.have(SALE, ACT, **whole, Товары=[], Услуги=[services])
+    services_alone = base.ask(say.act_paper(ACT))
+    assert services_alone is not None
+    assert not services_alone.goods
+
+
+@pytest.mark.parametrize("more", [{"Posted": False}, {"DeletionMark": True}, None])
+def test_an_act_that_is_not_posted_is_no_paper(base: Base, say: Accounting30, more: dict[str, Any] | None) -> None:
+    """Unposted, marked or erased: it has no force, and that is no error."""
+    base.sets[SALE] = {}
+    if more is not None:
+        base.have(SALE, ACT, **document(**more))
+    assert base.ask(say.act_paper(ACT)) is None
 
 
 @pytest.mark.parametrize("gone", [None, {"DeletionMark": True}])
@@ -241,9 +251,14 @@ def test_a_document_that_is_gone_is_not_printed(base: Base, say: Accounting30, g
 # The print form of a 1C HTTP service
 
 
-def printing(reply: Reply) -> tuple[Call, bytes]:
-    say = Accounting30({"print_url": "https://1c.example/bp/hs/print/invoice/{ref_key}?stamp=1"})
-    talk = say.print_form(INVOICE)
+def printing(reply: Reply, kind: PaperKind = "invoice") -> tuple[Call, bytes]:
+    say = Accounting30(
+        {
+            "print_url": "https://1c.example/bp/hs/print/invoice/{ref_key}?stamp=1",
+            "act_print_url": "https://1c.example/bp/hs/print/act/{ref_key}",
+        }
+    )
+    talk = say.print_form(INVOICE, kind)
     call = next(talk)
     try:
         talk.send(reply)
@@ -257,6 +272,8 @@ def test_the_print_form_is_taken_as_it_comes() -> None:
     call, pdf = printing(Reply(200, {"content-type": "application/pdf"}, b"%PDF-1.4 made by 1C"))
     assert (call.method, call.path, call.query) == ("GET", f"bp/hs/print/invoice/{INVOICE}", (("stamp", "1"),))
     assert pdf == b"%PDF-1.4 made by 1C"
+    call, _ = printing(Reply(200, {}, b"%PDF-1.4"), "act")
+    assert call.path == f"bp/hs/print/act/{INVOICE}"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from mappers.crm.espocrm.talk import (
 )
 from mappers.dialect import Call, Delivery, Finding, Notice, Reply, SetupDone, Shown, Talk
 from mappers.fields import EspoTime
+from mappers.paper import PaperKind
 
 _TIME = EspoTime()
 _LISTED = (
@@ -119,11 +120,13 @@ class EspoCrm(Deals):
     def user_email(self, user_id: str) -> Talk[str]:
         return papers.user_email(self.api, user_id)
 
-    def attach(self, deal: Deal, name: str, pdf: bytes, text: str) -> Talk[bool]:
-        return papers.attach(self.api, self.options, deal, name, pdf, text)
+    def attach(self, deal: Deal, name: str, pdf: bytes, text: str, kind: PaperKind = "invoice") -> Talk[bool]:
+        return papers.attach(self.api, self.options, deal, name, pdf, text, kind)
 
-    def draft_letter(self, deal_id: str, letter: dict[str, str], name: str, pdf: bytes) -> Talk[str]:
-        return papers.draft_letter(self.api, deal_id, letter, name, pdf)
+    def draft_letter(
+        self, deal_id: str, letter: dict[str, str], name: str, pdf: bytes, others: Collection[str] = ()
+    ) -> Talk[str]:
+        return papers.draft_letter(self.api, deal_id, letter, name, pdf, others)
 
     def send_letter(self, letter_id: str) -> Talk[bool]:
         return papers.send_letter(self.api, letter_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from typing import Any
 
 from mappers.canonical import Deal
@@ -23,18 +24,22 @@ from mappers.crm.espocrm.talk import (
 )
 from mappers.crm.espocrm.writes import posts
 from mappers.dialect import Fault, Talk
+from mappers.paper import PaperKind
 
 _PDF = "application/pdf"
 
 
-def attach(api: Api, options: Options, deal: Deal, name: str, pdf: bytes, text: str) -> Talk[bool]:
-    """Keep the PDF with the deal: in its file field where one is named, else with a post of that text; True when
-    written.
+def attach(
+    api: Api, options: Options, deal: Deal, name: str, pdf: bytes, text: str, kind: PaperKind = "invoice"
+) -> Talk[bool]:
+    """Keep the PDF with the deal: an invoice in its file field where one is named, else with a post of that text; True
+    when written.
 
     What stands there by its name, or its text, is not written again. An upload whose answer was lost stays unlinked,
     and EspoCRM clears it away (§3.6).
     """
-    deal_id, field = safe_id(deal.id, "сделка"), options.fields.get("invoice_file")
+    deal_id = safe_id(deal.id, "сделка")
+    field = options.fields.get("invoice_file") if kind == "invoice" else ""
     if field and f"{field}Id" in deal.raw:
         if deal.raw.get(f"{field}Name") == name and deal.raw.get(f"{field}Id"):
             return False
@@ -49,14 +54,17 @@ def attach(api: Api, options: Options, deal: Deal, name: str, pdf: bytes, text: 
     return True
 
 
-def draft_letter(api: Api, deal_id: str, letter: dict[str, str], name: str, pdf: bytes) -> Talk[str]:
+def draft_letter(
+    api: Api, deal_id: str, letter: dict[str, str], name: str, pdf: bytes, others: Collection[str] = ()
+) -> Talk[str]:
     """The id of the letter with this subject about the deal, or of a draft made now. `letter`: from, to, subject,
-    body (HTML)."""
+    body (HTML); `others`: letters of other versions, whose subject may be the same."""
     parent = {"parentType": "Opportunity", "parentId": safe_id(deal_id, "сделка")}
     where = [{"type": "equals", "attribute": key, "value": value} for key, value in parent.items()]
     where.append({"type": "equals", "attribute": "subject", "value": letter["subject"]})
     rows, _ = yield from ask_list(api.get("письма сделки", "Email", search(where=where, maxSize=PAGE)))
     mine = [str(row["id"]) for row in rows if row.get("id") and row.get("status") != "Archived"]
+    mine = [letter_id for letter_id in mine if letter_id not in others]
     if mine:
         return mine[0]
     file_id = yield from _uploaded(api, name, pdf, {"parentType": "Email", "field": "attachments"})
