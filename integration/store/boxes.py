@@ -245,17 +245,6 @@ def as_duty(row: AnyRow) -> Duty:
     )
 
 
-def hold(conn: Connection, work: Duty | Event) -> bool:
-    """Whether this worker still holds the row; if so nobody takes it over before the transaction ends."""
-    box = outbox if isinstance(work, Duty) else inbox
-    return conn.execute(_hold(box), {"row": work.id, "token": work.token}).one_or_none() is not None
-
-
-@cache
-def _hold(box: Table) -> Any:
-    return select(box.c.id).where(*_held(box)).with_for_update()
-
-
 def _held(box: Table) -> tuple[Any, ...]:
     """The row that a worker holds, by the parameters "row" and "token"."""
     return box.c.id == bindparam("row"), box.c.lease_token == bindparam("token"), box.c.state == "running"

@@ -25,6 +25,13 @@ from integration.store.boxes import insert_for
 from integration.store.engine import READ, reaching
 from integration.store.schema import Moment, leases
 
+# What every session with 1C needs, built once.
+_TAKEN = select(leases.c.name).where(
+    leases.c.name.in_(bindparam("names", expanding=True)), leases.c.until > bindparam("now", type_=Moment)
+)
+_MINE = (leases.c.name == bindparam("mine"), leases.c.token == bindparam("held"))
+_FREE, _FORGET = update(leases).where(*_MINE), delete(leases).where(*_MINE)
+
 
 class Keeper:
     """One thread a process while there is something to renew; forked children start their own."""
@@ -79,9 +86,8 @@ class Keeper:
         """The names that seem to be free: one look spares a try for each of the taken ones."""
         if len(names) < 4:
             return names
-        taken = select(leases.c.name).where(leases.c.name.in_(names), leases.c.until > self._now())
         with self._engine.connect().execution_options(**READ) as conn:
-            held = set(conn.scalars(taken))
+            held = set(conn.scalars(_TAKEN, {"names": names, "now": self._now()}))
         return [name for name in names if name not in held]
 
     def _renew_while_held(self) -> None:
@@ -129,9 +135,9 @@ def _take(dialect: str) -> Any:
 
 def give_back(engine: Engine, name: str, token: str, now: datetime, note: str = "") -> None:
     """Free the lease, if it is still ours, and leave `note` for the next holder; without one the row goes too."""
-    mine = (leases.c.name == name, leases.c.token == token)
-    freed = (
-        update(leases).where(*mine).values(token=None, until=now, note=note) if note else delete(leases).where(*mine)
-    )
+    mine = {"mine": name, "held": token}
     with engine.begin() as conn:
-        conn.execute(freed)
+        if note:
+            conn.execute(_FREE, {**mine, "token": None, "until": now, "note": note})
+        else:
+            conn.execute(_FORGET, mine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,10 +18,14 @@ from integration.store.arriving import Arriving, Delivered
 from integration.store.engine import reaching
 from integration.store.leases import Keeper
 from integration.store.schema import inbox, outbox
-from integration.store.unit import Delivery, SqlUnit, Transactions, Wake
+from integration.store.unit import Delivery, Transactions, Wake
 from integration.work import Arrival, Duty, Event, Link, Outcome, Owed, Wait
 
 log = logging.getLogger("crm1c.store")
+
+
+class _TakenOver(Exception):
+    """Another worker took the row over: what this one made of it is rolled back."""
 
 
 class SqlStore(Transactions):
@@ -98,31 +102,29 @@ class SqlStore(Transactions):
         values |= {"error_kind": None, "error": None, "error_detail": None}
         if isinstance(work, Duty):
             values["result"] = boxes.as_json(outcome.result) if outcome.result else None
-        with self.unit("settle") as unit:
-            self._end(unit, work, values, outcome.owes, outcome.links)
+        self._end("settle", work, values, outcome.owes, outcome.links)
 
     def park(self, work: Duty | Event, kind: str, error: BaseException, owes: Sequence[Owed] = ()) -> None:
         """Stop here until a person replays it; `owes`: whom to tell."""
-        with self.unit("park") as unit:
-            self._end(unit, work, _parked(work, kind, error), owes)
+        self._end("park", work, _parked(work, kind, error), owes)
 
     def _end(
         self,
-        unit: SqlUnit,
+        step: str,
         work: Duty | Event,
         values: Mapping[str, Any],
         owes: Sequence[Owed],
         links: Sequence[Link] = (),
     ) -> None:
-        if not boxes.hold(unit.conn, work):
-            self._lost(work)
-            return
-        for link in links:
-            unit.links.bind(link)
-        # The row itself comes last: as soon as its end is written, one who claims a duty of the same key waits for
-        # us, and if that duty is owed here again, we would wait for him.
-        unit.owe(*owes, cause=work)
-        boxes.change_held(unit.conn, work, {**values, **boxes.RELEASED, "settled_at": unit.now})
+        with suppress(_TakenOver), self.unit(step) as unit:
+            for link in links:
+                unit.links.bind(link)
+            # The row itself comes last: as soon as its end is written, one who claims a duty of the same key waits
+            # for us, and if that duty is owed here again, we would wait for him.
+            unit.owe(*owes, cause=work)
+            if not boxes.change_held(unit.conn, work, {**values, **boxes.RELEASED, "settled_at": unit.now}):
+                self._lost(work)
+                raise _TakenOver  # and nothing of the above is written
 
     def put_off(
         self,
