@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from integration.errors import Misconfigured, Rejected
+from integration.flows.pair import sync_duty
 from integration.flows.pull import SETS, owed_pull
 from integration.flows.saving import KIND
-from integration.flows.sync import sync_duty
 from integration.services import Services
 from integration.work import Event, Outcome, Owed
 

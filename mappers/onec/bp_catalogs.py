@@ -18,6 +18,7 @@ from mappers.onec.bp_base import (
     live,
     marker,
 )
+from mappers.onec.bp_contacts import CONTACTS, readable
 from mappers.onec.bp_parties import Parties
 from mappers.onec.odata import creating, getting, is_ref, listing, quoted, read_entity, read_rows, text_of, write
 from mappers.onec.readback import verify
@@ -61,8 +62,8 @@ class Catalogs(Parties):
         ]
 
     def create_counterparty(self, party: Party, key: str, *, reread: bool = True) -> Talk[Found]:
-        """Write a counterparty, then compare what 1C stored. Contact data stay in the CRM. Without `reread` the object
-        that 1C answers the create with is compared, if it is whole: one call less while a person waits."""
+        """Write a counterparty with its contacts, then compare what 1C stored. Without `reread` the object that 1C
+        answers the create with is compared, if it is whole: one call less while a person waits."""
         name = clean(party.name or party.full_name)
         body: dict[str, Any] = self.defaults(COUNTERPARTY) | {
             "Description": self.model.fitting(COUNTERPARTY, "Description", name, _DESCRIPTION),
@@ -75,6 +76,9 @@ class Catalogs(Parties):
         }
         if self.model.has(COUNTERPARTY, "РегистрационныйНомер"):
             body["РегистрационныйНомер"] = party.ogrn
+        told = {"phone": party.phone, "email": party.email, "address": party.address}
+        if contacts := (yield from self.new_contacts(told)):
+            body[CONTACTS] = contacts
         stored = yield from self._create(COUNTERPARTY, "контрагент", body, key, reread=reread)
         return _found(stored, text_of(stored, "КПП"))
 
@@ -174,7 +178,7 @@ class Catalogs(Parties):
                 f"{what}: 1С ответила, что записала, но объекта не отдаёт; найдём его при следующей попытке",
                 data={"ref_key": made["Ref_Key"]},
             )
-        verify(f"{what} «{body['Description']}»", body, stored)
+        verify(f"{what} «{body['Description']}»", readable(body), stored)
         return stored
 
 

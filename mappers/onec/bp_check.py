@@ -24,6 +24,7 @@ from mappers.onec.bp_base import (
     VAT_MEMBERS,
 )
 from mappers.onec.bp_catalogs import Catalogs
+from mappers.onec.bp_contacts import CONTACT_SETS
 from mappers.onec.bp_money import Money
 from mappers.onec.csdl import reduced
 from mappers.onec.learned import Learned
@@ -40,7 +41,7 @@ class Checks(Catalogs, Money):
         reply = yield call
         checked(call, reply)
         try:
-            return reduced(reply.body, SETS, ENUMS)
+            return reduced(reply.body, (*SETS, *CONTACT_SETS), ENUMS)
         except ValueError as error:
             raise garbled(call, reply) from error
 

@@ -45,6 +45,11 @@ def valid_account(head: str, bic: str) -> str:
 CURRENCIES = (("643", "руб.", "Российский рубль"), ("840", "USD", "Доллар США"), ("978", "EUR", "Евро"),
               ("156", "CNY", "Китайский юань"))  # fmt: skip
 
+CONTACT_KINDS = (
+    ("ЮрАдресОрганизации", "Адрес"), ("ТелефонОрганизации", "Телефон"), ("ФактАдресКонтрагента", "Адрес"),
+    ("ЮрАдресКонтрагента", "Адрес"), ("ТелефонКонтрагента", "Телефон"), ("EmailКонтрагента", "АдресЭлектроннойПочты"),
+)  # fmt: skip
+
 
 def start(inn: str = ORGANISATION_INN) -> dict[str, list[dict[str, Any]]]:
     """What a base holds at start, in the form that ``Base.seed`` takes."""
@@ -57,6 +62,10 @@ def start(inn: str = ORGANISATION_INN) -> dict[str, list[dict[str, Any]]]:
             {"Ref_Key": ref(code), "Code": code, "Description": name, "НаименованиеПолное": full,
              "ЗагружаетсяИзИнтернета": code != "643"}
             for code, name, full in CURRENCIES
+        ],
+        "Catalog_ВидыКонтактнойИнформации": [
+            {"Ref_Key": ref(name), "Description": name, "Тип": kind, "Predefined": True, "PredefinedDataName": name}
+            for name, kind in CONTACT_KINDS
         ],
         "Catalog_Банки": [
             {"Ref_Key": bank, "Code": bic, "Description": "АО «БАНК ПЕСОЧНИЦА»", "Город": "МОСКВА",
@@ -74,9 +83,9 @@ def start(inn: str = ORGANISATION_INN) -> dict[str, list[dict[str, Any]]]:
              "ЮридическоеФизическоеЛицо": "ЮридическоеЛицо", "ИНН": inn, "КПП": kpp,
              "ОГРН": valid_ogrn("115774600012"), "ОсновнойБанковскийСчет_Key": account,
              "КонтактнаяИнформация": [
-                 {"Тип": "Адрес", "Вид": "ЮрАдресОрганизации",
+                 {"Тип": "Адрес", "Вид_Key": ref("ЮрАдресОрганизации"),
                   "Представление": "119019, г. Москва, ул. Песочная, д. 1, помещ. 2"},
-                 {"Тип": "Телефон", "Вид": "ТелефонОрганизации", "Представление": "+7 495 000-00-17"},
+                 {"Тип": "Телефон", "Вид_Key": ref("ТелефонОрганизации"), "Представление": "+7 495 000-00-17"},
              ]}
         ],
         "Catalog_БанковскиеСчета": [

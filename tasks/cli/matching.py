@@ -15,8 +15,9 @@ from rich.table import Table
 from integration.bootstrap import World
 from integration.flows import firstday
 from integration.flows.firstday import Findings, Told
+from integration.flows.pair import sync_duty
 from integration.flows.saving import KIND
-from integration.flows.sync import by_hand, resolve, sync_duty
+from integration.flows.sync import by_hand, resolve
 from integration.settings import Settings
 from integration.work import Clash, Link, Proposed, own_key
 from mappers.onec.odata import is_ref

@@ -18,6 +18,7 @@ from integration.flows.origin import mark_start
 from integration.flows.sync import resolve
 from integration.work import Arrival, Clash, Link, new_id
 from mappers.wire import dump_json
+from sandbox.onec.companies import ref as key_of
 from tests.flows.neighbours import COUNTERPARTIES
 from tests.flows.town import Town, built
 
@@ -27,6 +28,8 @@ CONTACTS = [
     {"LineNumber": 1, "Тип": "Телефон", "Представление": "+74951234567", "НомерТелефона": "74951234567"},
     {"LineNumber": 2, "Тип": "АдресЭлектроннойПочты", "Представление": "a@a.example", "АдресЭП": "a@a.example"},
 ]
+
+KINDS = {"Телефон": "ТелефонКонтрагента", "АдресЭлектроннойПочты": "EmailКонтрагента"}
 
 
 class Pair:
@@ -145,6 +148,38 @@ def test_a_phone_changed_in_the_crm_reaches_1c(pair: Pair) -> None:
     pair.tell()
     pair.town.work()
     assert pair.values()["phone"] == ("+74957654321", "+74957654321")
+
+
+def test_contacts_that_do_not_stand_in_1c_are_made_there(pair: Pair) -> None:
+    """An accountant emptied the list: the phone is the CRM's and comes back; a mail entered later gets its row too."""
+    pair.book(КонтактнаяИнформация=[])
+    pair.call()
+    pair.town.work()
+    assert [row["Представление"] for row in pair.there["КонтактнаяИнформация"]] == ["+74951234567"]
+    pair.edit(emailAddress="new@a.example")
+    pair.tell()
+    pair.town.work()
+    assert pair.values()["phone"] == ("+74951234567", "+74951234567")
+    assert pair.values()["email"] == ("new@a.example", "new@a.example")
+    assert all(row["Вид_Key"] == key_of(KINDS[row["Тип"]]) for row in pair.there["КонтактнаяИнформация"])
+
+
+def test_an_address_of_the_crm_that_1c_has_in_parts_is_told_and_left(pair: Pair) -> None:
+    """Text can't replace what was filled in field by field; the manager reads where to change it."""
+    parts = {
+        "LineNumber": 1,
+        "Тип": "Адрес",
+        "Представление": "г Псков",
+        "Значение": '{"addressType": "Муниципальный"}',
+    }
+    later = [{**row, "LineNumber": number} for number, row in enumerate(CONTACTS, 2)]
+    pair.town.live({"ownership": {"address": "crm"}})
+    pair.book(КонтактнаяИнформация=[parts, *later])
+    pair.edit(billingAddressStreet="г Москва, ул Новая, д 1")
+    pair.tell()
+    pair.town.work()
+    assert pair.there["КонтактнаяИнформация"][0]["Представление"] == "г Псков"
+    assert any("Адрес: в 1С остаётся «г Псков»" in note for note in pair.town.notes(pair.account))
 
 
 def test_a_refused_edit_is_set_back_and_the_editor_told(pair: Pair) -> None:

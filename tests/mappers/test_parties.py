@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +20,7 @@ from mappers.wire import dump_json
 from sandbox.crm import API_KEY, Espo
 from sandbox.crm.face import Face
 from sandbox.onec import PASSWORD, USER, OneC
+from sandbox.onec.companies import ref as key_of
 from sandbox.serve import serving
 from tests.mappers.replay import exchange, replay
 from tests.mappers.sources import Line
@@ -28,8 +31,8 @@ PARTY = Party(
     "АО «Полесье»", INN, KPP, "1027800000022", "АО «ПОЛЕСЬЕ»", "190000, г Санкт-Петербург, наб Небывалая, д 2"
 )
 CONTACTS = [
-    {"LineNumber": 1, "Тип": "Адрес", "Вид": "Фактический адрес", "Представление": "г Псков"},
-    {"LineNumber": 2, "Тип": "Адрес", "Вид": "Юридический адрес", "Представление": "г Санкт-Петербург"},
+    {"LineNumber": 1, "Тип": "Адрес", "Вид_Key": key_of("ФактАдресКонтрагента"), "Представление": "г Псков"},
+    {"LineNumber": 2, "Тип": "Адрес", "Вид_Key": key_of("ЮрАдресКонтрагента"), "Представление": "г Санкт-Петербург"},
     {"LineNumber": 3, "Тип": "Телефон", "Представление": "8 (812) 123-45-67", "НомерТелефона": "78121234567"},
     {"LineNumber": 4, "Тип": "АдресЭлектроннойПочты", "Представление": "a@a.example", "АдресЭП": "a@a.example"},
 ]
@@ -90,28 +93,28 @@ def both(served: Both) -> Both:
 
 
 def test_a_counterparty_is_read_with_its_contacts(both: Both) -> None:
-    ref = both.seed(КонтактнаяИнформация=CONTACTS, РегистрационныйНомер="1027800000022")
-    party = both.books.ask(both.say.party(ref))
+    ref_key = both.seed(КонтактнаяИнформация=CONTACTS, РегистрационныйНомер="1027800000022")
+    party = both.books.ask(both.say.party(ref_key))
     assert party is not None
     assert (party.name, party.full_name, party.ogrn) == ("Полесье", "АО «Полесье»", "1027800000022")
     assert (party.phone, party.email, party.address) == ("+78121234567", "a@a.example", "г Санкт-Петербург")
-    assert (party.id, party.ref_key) == (ref, ref)
-    assert [one.id for one in both.books.ask(both.say.parties(INN))] == [ref]
+    assert (party.id, party.ref_key) == (ref_key, ref_key)
+    assert [one.id for one in both.books.ask(both.say.parties(INN))] == [ref_key]
 
 
 @pytest.mark.parametrize("values", [{"DeletionMark": True}, {"IsFolder": True}])
 def test_what_is_marked_or_a_folder_is_no_counterparty(both: Both, values: dict[str, Any]) -> None:
-    ref = both.seed(**values)
-    assert both.books.ask(both.say.party(ref)) is None
+    ref_key = both.seed(**values)
+    assert both.books.ask(both.say.party(ref_key)) is None
     assert both.books.ask(both.say.parties(INN)) == []
 
 
 def test_an_update_changes_what_differs_and_nothing_else(both: Both) -> None:
-    ref = both.seed(КонтактнаяИнформация=CONTACTS)
-    before = both.books.ask(both.say.party(ref))
+    ref_key = both.seed(КонтактнаяИнформация=CONTACTS)
+    before = both.books.ask(both.say.party(ref_key))
     assert before is not None
     changes = {"name": "Полесье-2", "kpp": KPP, "phone": "+74951112233"}
-    after = both.books.ask(both.say.update_counterparty(ref, before.version, changes))
+    after = both.books.ask(both.say.update_counterparty(ref_key, before.version, changes))
     assert (after.name, after.phone, after.address, after.email) == (
         "Полесье-2", "+74951112233", "г Санкт-Петербург", "a@a.example"
     )  # fmt: skip
@@ -122,17 +125,90 @@ def test_an_update_changes_what_differs_and_nothing_else(both: Both) -> None:
 
 
 def test_an_update_over_another_version_is_a_conflict(both: Both) -> None:
-    ref = both.seed()
+    ref_key = both.seed()
     with pytest.raises(Fault) as caught:
-        both.books.ask(both.say.update_counterparty(ref, "AAAAAAAAEAA=", {"name": "x"}))
+        both.books.ask(both.say.update_counterparty(ref_key, "AAAAAAAAEAA=", {"name": "x"}))
     assert caught.value.kind == "conflict"
 
 
 def test_an_update_that_changes_nothing_writes_nothing(both: Both) -> None:
-    ref = both.seed()
+    ref_key = both.seed()
     both.books.calls.clear()
-    both.books.ask(both.say.update_counterparty(ref, "", {"name": "Полесье", "phone": "+74951112233"}))
+    both.books.ask(both.say.update_counterparty(ref_key, "", {"name": "Полесье", "phone": ""}))
     assert [call.method for call in both.books.calls] == ["GET"]
+
+
+# -- contacts ---------------------------------------------------------------------------------------------------------
+
+
+def contacts(both: Both, ref_key: str) -> list[dict[str, Any]]:
+    [one] = [one for one in both.onec.state({"set": COUNTERPARTIES}) if one["Ref_Key"] == ref_key]
+    return list(one["КонтактнаяИнформация"])
+
+
+def test_contacts_are_made_where_none_stand_each_of_its_kind(both: Both) -> None:
+    ref_key = both.seed()
+    wanted = {"phone": "+74951112233", "email": "buh@polesye.example", "address": "190000, г Санкт-Петербург, д 2"}
+    after = both.books.ask(both.say.update_counterparty(ref_key, "", wanted))
+    assert {"phone": after.phone, "email": after.email, "address": after.address} == wanted
+    made = {row["Вид_Key"]: row for row in contacts(both, ref_key)}
+    assert set(made) == {key_of("ТелефонКонтрагента"), key_of("EmailКонтрагента"), key_of("ЮрАдресКонтрагента")}
+    assert made[key_of("ТелефонКонтрагента")]["НомерТелефона"] == "74951112233"
+    assert made[key_of("EmailКонтрагента")]["ДоменноеИмяСервера"] == "polesye.example"
+    told = json.loads(made[key_of("ЮрАдресКонтрагента")]["Значение"])
+    assert (told["value"], told["addressType"]) == (wanted["address"], "ВСвободнойФорме")
+
+
+def test_kinds_are_read_once(both: Both) -> None:
+    both.say._contact_kinds = None
+    both.books.calls.clear()
+    for number in range(3):
+        both.books.ask(both.say.update_counterparty(both.seed(), "", {"phone": f"+7495111223{number}"}))
+    assert [call.step for call in both.books.calls].count("виды контактной информации") == 1
+
+
+def test_a_free_form_address_is_rewritten_and_one_in_parts_is_left_to_people(both: Both) -> None:
+    ref_key = both.seed()
+    for address in ("г Псков, д 1", "г Псков, д 2"):
+        after = both.books.ask(both.say.update_counterparty(ref_key, "", {"address": address}))
+        assert after.address == address
+    [row] = contacts(both, ref_key)
+    parts = dump_json({"version": 4, "value": "г Псков", "addressType": "Муниципальный", "city": "Псков"}).decode()
+    row |= {"LineNumber": 1, "Представление": "г Псков", "Значение": parts}
+    del row["Ref_Key"]
+    both.onec.seed({COUNTERPARTIES: [{"Ref_Key": ref_key, "КонтактнаяИнформация": [row]}]})
+    both.books.calls.clear()
+    after = both.books.ask(both.say.update_counterparty(ref_key, "", {"address": "г Псков, д 3"}))
+    assert after.address == "г Псков"
+    assert {call.method for call in both.books.calls} == {"GET"}
+
+
+def test_the_actual_address_is_not_the_legal_one(both: Both) -> None:
+    """A client with only the place where it is: the legal address gets a row of its own."""
+    ref_key = both.seed(КонтактнаяИнформация=CONTACTS[:1])
+    after = both.books.ask(both.say.update_counterparty(ref_key, "", {"address": "г Москва"}))
+    assert after.address == "г Москва"
+    assert [row["Представление"] for row in contacts(both, ref_key)] == ["г Псков", "г Москва"]
+
+
+def test_a_new_counterparty_has_its_contacts(both: Both) -> None:
+    made = both.books.ask(both.say.create_counterparty(replace(PARTY, phone="+74951112233"), "", reread=False))
+    party = both.books.ask(both.say.party(made.ref_key))
+    assert party is not None
+    assert (party.address, party.phone) == (PARTY.address, "+74951112233")
+
+
+def test_a_base_without_kinds_keeps_its_clients_without_contacts() -> None:
+    """Not published: nothing is made that no form would show, and the rest is written all the same."""
+    onec = OneC(without=["Catalog_Контрагенты.КонтактнаяИнформация.Вид", "Catalog_Организации.КонтактнаяИнформация.Вид",
+                         "Catalog_ВидыКонтактнойИнформации"])  # fmt: skip
+    with serving(onec.wsgi()) as url:
+        both = Both(onec, Espo(webhook_interval=None), url, url)
+        both.say.learn(both.books.ask(both.say.read_model()))
+        assert "address" not in both.say.party_fields
+        ref_key = both.seed()
+        after = both.books.ask(both.say.update_counterparty(ref_key, "", {"name": "Новое", "phone": "+74951112233"}))
+        assert (after.name, after.phone) == ("Новое", "")
 
 
 def test_all_counterparties_come_in_pages_without_loss(both: Both) -> None:
