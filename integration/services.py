@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 
+from integration.comparing import Reconciling
 from integration.retry import Policy
 from integration.rules.accounts import Account, Fact, Held, Kind, Question, Standing, Turn
 from integration.rules.positions import Entry, Pin
@@ -185,6 +186,9 @@ class Unit(Protocol):
 
     @property
     def ledger(self) -> Ledger: ...
+
+    @property
+    def reconciling(self) -> Reconciling: ...
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]: ...
 

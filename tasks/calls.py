@@ -42,6 +42,8 @@ TASKS: dict[str, str] = {
     "payments": "crm1c.pull_payments",
     "publish": "crm1c.publish_event",
     "reconcile": "crm1c.reconcile",
+    "compare": "crm1c.compare_sides",
+    "report": "crm1c.mail_report",
     "probe": "crm1c.probe_system",
     "release": "crm1c.release_waiting",
     "sweep": "crm1c.sweep",

@@ -26,6 +26,8 @@ QUEUE = {
     "notice": "crm",
     "payments": "onec",
     "publish": "periodic",
+    "compare": "periodic",
+    "report": "mail",
 }
 
 

@@ -14,6 +14,8 @@ from integration.flows.notice import notice, owed_notice
 from integration.flows.paper import attach, paper, unsent
 from integration.flows.publish import publish
 from integration.flows.pull import payments
+from integration.flows.reconcile.run import compare
+from integration.flows.reconcile.tell import mail_report
 from integration.flows.requisites import save_requisites
 from integration.flows.sync import counterparty, tell_account
 from integration.flows.totals import show_totals
@@ -62,6 +64,8 @@ FLOWS: Mapping[str, Flow] = {
     "notice": notice,
     "payments": payments,
     "publish": publish,
+    "compare": compare,
+    "report": mail_report,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -96,6 +96,21 @@ class Part:
     checked: int = 0
     reason: str = ""
     at: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One reconciliation. `since`: documents dated from this day on (None: as configured); `over_limit`: repair however
+    much was found; `verdict`: "" while it runs, then ok, found or alarm."""
+
+    id: str
+    cause: str
+    since: date | None
+    over_limit: bool
+    parts: tuple[Part, ...]
+    verdict: str
+    started_at: datetime
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from integration.settings.technical import (
     Mail,
     Notices,
     Paper,
+    Reconcile,
     Redis,
     RetryName,
     RetryOverride,
@@ -62,6 +63,7 @@ class Settings:
     allocation: Allocation = field(default_factory=Allocation)
     bus: Bus = field(default_factory=Bus)
     schedule: Schedule = field(default_factory=Schedule)
+    reconcile: Reconcile = field(default_factory=Reconcile)
     security: Security = field(default_factory=Security)
     delivery: Delivery = field(default_factory=Delivery)
     retry: Mapping[RetryName, RetryOverride] = field(default_factory=dict)

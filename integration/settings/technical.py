@@ -189,6 +189,17 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reconcile:
+    """`limit`: how many repairs of one part are made without a person; more of them mean that something bigger
+    happened. `mail`: who gets the report, when something was found (`mail_always`: every time)."""
+
+    limit: Annotated[int, c.whole(0, 10**6)] = 200
+    notes: bool = True
+    mail: Annotated[tuple[str, ...], c.many(c.matching(r"[^@\s]+@[^@\s]+", "адрес почты"))] = ()
+    mail_always: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Security:
     egress: Hosts = ()
     tokens: Secrets = ()

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,30 +16,17 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, literal, sel
 from sqlalchemy.exc import IntegrityError
 
 from integration.rules.accounts import Account, Fact, Kind
-from integration.rules.findings import Action, Finding, Part, Tally
+from integration.rules.findings import Action, Finding, Part, Run, Tally
 from integration.store.boxes import storable, upsert
 from integration.store.facts import chunks
 from integration.store.facts_json import unpacked
-from integration.store.ledger_schema import accounts, facts, standings
+from integration.store.ledger_schema import accounts, facts, standings, statement_lines
 from integration.store.links import as_link
 from integration.store.reconcile_schema import findings, reconciliations, sightings
 from integration.store.schema import inbox, links, outbox
+from integration.store.statements import SqlStatements
 from integration.work import Link, new_id
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One reconciliation. `since`: documents dated from this day on (None: as configured); `over_limit`: repair however
-    much was found; `verdict`: "" while it runs."""
-
-    id: str
-    cause: str
-    since: date | None
-    over_limit: bool
-    parts: tuple[Part, ...]
-    verdict: str
-    started_at: datetime
-    finished_at: datetime | None
+from mappers.money import Payment, StatementLine
 
 
 class SqlReconciling:
@@ -214,17 +200,33 @@ class SqlReconciling:
         for some in chunks(sorted(account_ids)):
             self._conn.execute(update(accounts).where(accounts.c.id.in_(some)).values(touched=True))
 
-    def under_way(self, keys: Collection[str]) -> set[str]:
-        """Which of these records ("espo:deal:ID") somebody works at now, or will without anybody's help."""
-        busy: set[str] = set()
+    def under_way(self, keys: Collection[str]) -> dict[str, set[str]]:
+        """Of these records ("espo:deal:ID"), those that somebody works at now, or will without anybody's help: the
+        kinds of that work, "event" for a notice that is not read yet."""
+        busy: dict[str, set[str]] = {}
         for some in chunks(sorted(keys)):
-            alive = outbox.c.state.in_(("due", "running"))
-            busy |= set(self._conn.scalars(select(outbox.c.key).where(outbox.c.key.in_(some), alive).distinct()))
-        for some in chunks(sorted(keys)):
+            alive = (outbox.c.key.in_(some), outbox.c.state.in_(("due", "running")))
+            for row in self._conn.execute(select(outbox.c.key, outbox.c.kind).where(*alive).distinct()):
+                busy.setdefault(row.key, set()).add(row.kind)
             ids = {key.rpartition(":")[2]: key for key in some}
             waiting = (inbox.c.record_id.in_(ids), inbox.c.state.in_(("due", "running")))
-            busy |= {ids[record] for record in self._conn.scalars(select(inbox.c.record_id).where(*waiting))}
+            for record in self._conn.scalars(select(inbox.c.record_id).where(*waiting)):
+                busy.setdefault(ids[record], set()).add("event")
         return busy
+
+    # -- the bank -------------------------------------------------------------------------------------------------
+
+    def statement_days(self) -> list[tuple[date, date]]:
+        """The first and last day that statements tell of, of each of our own accounts."""
+        days = select(func.min(statement_lines.c.day), func.max(statement_lines.c.day))
+        found = self._conn.execute(days.group_by(statement_lines.c.account))
+        return [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in found]
+
+    def bank(self, since: date, until: date, around: timedelta) -> tuple[list[StatementLine], list[Payment]]:
+        """Movements of these days with a margin, and 1C's payments with a wider one."""
+        told = SqlStatements(self._conn, self._now)
+        lines = told.lines(since - around, until + around)
+        return lines, told.payments(since - 2 * around, until + 2 * around)
 
     # -- findings -------------------------------------------------------------------------------------------------
 
