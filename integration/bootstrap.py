@@ -16,6 +16,7 @@ import redis
 
 from integration import cache
 from integration.bell import bell
+from integration.board import Board
 from integration.cache import Circuits
 from integration.errors import Misconfigured
 from integration.mail import mailer_of
@@ -87,6 +88,7 @@ def build(
         registries=registries(settings, gate or circuits),
         **_papers(settings, gate or circuits),
         shelf=cache.RedisShelf(client),
+        board=Board(client),
         bus=bus,
     )
     return World(settings, store, client, circuits, services, dialects)

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 
 from integration.comparing import Reconciling
+from integration.counting import Board, Bonuses, Holders, KpiStore
+from integration.comparing import Reconciling
 from integration.retry import Policy
 from integration.rules.accounts import Account, Fact, Held, Kind, Question, Standing, Turn
 from integration.rules.positions import Entry, Pin
@@ -188,6 +190,15 @@ class Unit(Protocol):
     def ledger(self) -> Ledger: ...
 
     @property
+    def bonuses(self) -> Bonuses: ...
+
+    @property
+    def holders(self) -> Holders: ...
+
+    @property
+    def kpi(self) -> KpiStore: ...
+
+    @property
     def reconciling(self) -> Reconciling: ...
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]: ...
@@ -272,6 +283,10 @@ class Mailer(Protocol):
         """The first usable address in a field; empty when there is none."""
         ...
 
+    def greet(self) -> None:
+        """Reach the mail server and sign in, without a letter."""
+        ...
+
     def send(self, letter: Letter) -> None:
         """Hand a letter over. Ambiguous: it may have gone; any other error: it has not."""
         ...
@@ -293,5 +308,6 @@ class Services:
     press: Press | None = None
     mailer: Mailer | None = None
     bell: Callable[[str], None] | None = None
+    board: Board | None = None
     bus: Callable[[str, Mapping[str, Any]], None] | None = None  # publishes an event under its kind
     printers: Mapping[str, Remote[AccountingDialect]] = field(default_factory=dict)  # "invoice:BASE", "act:BASE"

@@ -41,6 +41,8 @@ TASKS: dict[str, str] = {
     "notice": "crm1c.notify_manager",
     "payments": "crm1c.pull_payments",
     "publish": "crm1c.publish_event",
+    "managers": "crm1c.ask_whose_deals",
+    "kpi": "crm1c.show_kpi",
     "reconcile": "crm1c.reconcile",
     "compare": "crm1c.compare_sides",
     "report": "crm1c.mail_report",

@@ -28,6 +28,8 @@ QUEUE = {
     "publish": "periodic",
     "compare": "periodic",
     "report": "mail",
+    "managers": "crm",
+    "kpi": "periodic",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from integration.errors import Conflict, Misconfigured, Rejected
 from integration.flows.counterparty import ensure_contract, ensure_counterparty
 from integration.flows.deal import TROUBLE
+from integration.flows.holder import keep_holder
 from integration.flows.once import create_once, create_unfound, doubted
 from integration.flows.origin import older_than_start
 from integration.flows.paper import owed_paper
@@ -39,6 +40,7 @@ def invoice(services: Services, duty: Duty) -> Outcome:
     link = job.link()
     if link is None and (no := _not_asked(services, crm_name, deal, why)):
         return Outcome("skipped", no)
+    keep_holder(services, crm_name, deal)
     settles: tuple[Owed, ...] = ()
     if link is not None and (present := with_terms(services, link, deal)) != link:
         link, settles = present, (owed_settling(job.base_name),)

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from integration.flows.bonus import accrue
 from integration.flows.origin import starts
 from integration.flows.publish import owed_event
 from integration.flows.totals import CLIENT, owed_totals
@@ -65,6 +66,7 @@ def settle_account(services: Services, account: Account, fresh: date, cause: str
         events = list(_events(services, account, held, turns))
         tell = bool(events) or any(entry.position.date >= fresh for entry in now.moved)
         owes = [*events, *_shows(services, held, now, tell=tell)]
+        owes += accrue(services, unit, account, held, now.allocated, day, fresh, cause)
         sums = Sums(label_of(held.contract), totals(now.allocated, day))
         before = unit.ledger.sum_up(account, sums.packed(), turns_on(now.allocated, day))
         if before != sums.packed() and (before or not sums.blank):

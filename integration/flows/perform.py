@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from integration.errors import Busy, Crm1cError, Held
 from integration.flows.accept import accept
 from integration.flows.deal import invoice_link, show_deal, tell_deal
+from integration.flows.holder import managers
 from integration.flows.invoice import invoice
+from integration.flows.kpi import kpi
 from integration.flows.letter import letter
 from integration.flows.notice import notice, owed_notice
 from integration.flows.paper import attach, paper, unsent
@@ -64,6 +66,8 @@ FLOWS: Mapping[str, Flow] = {
     "notice": notice,
     "payments": payments,
     "publish": publish,
+    "managers": managers,
+    "kpi": kpi,
     "compare": compare,
     "report": mail_report,
 }

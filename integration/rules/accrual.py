@@ -16,6 +16,7 @@ from integration.rules.earnings import NO_DEAL, Key, Moved, Sums
 from integration.settings.money import BonusRule, Tier
 
 _ZERO, _WHOLE = Decimal(0), Decimal(100)
+_SIGNS = {"RUB": "₽", "USD": "$", "EUR": "€"}
 Raw = Mapping[tuple[Month, str], Sums]  # (taken, group) → sums of one manager's month
 
 
@@ -168,6 +169,13 @@ def _left(totals: Totals) -> Decimal:
 def _plain(number: Decimal) -> str:
     text = f"{number:,f}".replace(",", "\u00a0")
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace(".", ",")
+
+
+def spoken(amount: Decimal, currency: str) -> str:
+    """A sum as notices tell it: 6 000 000 ₽, 1 234,50 $."""
+    whole = amount == amount.to_integral_value()
+    text = f"{amount:,.{0 if whole else 2}f}".replace(",", " ").replace(".", ",")
+    return f"{text} {_SIGNS.get(currency, currency)}"
 
 
 def telling(one: Accrual, text: str) -> Accrual:

@@ -96,6 +96,21 @@ class SqlBonuses:
         if wrong:
             self._conn.execute(update(accounts).where(accounts.c.id.in_(sorted(wrong))).values(touched=True))
 
+    def touch(self, account_id: str) -> None:
+        """Mark an account to be computed again."""
+        self._conn.execute(update(accounts).where(accounts.c.id == account_id).values(touched=True))
+
+    def touch_month(self, month: Month) -> None:
+        """Mark the accounts of every payment dated in a month or later."""
+        same = (facts.c.kind == "payment", facts.c.day >= f"{month}-01")
+        mine = select(fact_accounts.c.account).join(
+            facts,
+            (facts.c.base == fact_accounts.c.base)
+            & (facts.c.kind == fact_accounts.c.kind)
+            & (facts.c.ref_key == fact_accounts.c.ref_key),
+        )
+        self._conn.execute(update(accounts).where(accounts.c.id.in_(mine.where(*same))).values(touched=True))
+
     # -- months -----------------------------------------------------------------------------------------------------
 
     def rules(self, keys: Collection[MonthKey]) -> dict[MonthKey, BonusRule | None]:

@@ -13,7 +13,10 @@ from sqlalchemy import Connection, Engine
 
 from integration.steps import boundary
 from integration.store import boxes, keys
+from integration.store.bonuses import SqlBonuses
 from integration.store.engine import READ, reaching
+from integration.store.holders import SqlHolders
+from integration.store.kpi import SqlKpi
 from integration.store.ledger import SqlLedger
 from integration.store.links import SqlLinks
 from integration.store.papers import SqlPapers
@@ -74,6 +77,18 @@ class SqlUnit:
     @property
     def reconciling(self) -> SqlReconciling:
         return SqlReconciling(self.conn, self.now)
+
+    @property
+    def bonuses(self) -> SqlBonuses:
+        return SqlBonuses(self.conn, self.now)
+
+    @property
+    def holders(self) -> SqlHolders:
+        return SqlHolders(self.conn, self.now)
+
+    @property
+    def kpi(self) -> SqlKpi:
+        return SqlKpi(self.conn, self.now)
 
     def owe(self, *owed: Owed, cause: Duty | Event) -> list[str]:
         """Write duties down in this transaction; their workers are woken when it stands."""

@@ -1,0 +1,219 @@
+"""KPI read from the database within one transaction: sums of days, what is news, how each accrual came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from integration.rules.accrual import unpacked
+from integration.rules.bonus import Forecast, Month
+from integration.rules.earnings import Sums
+from integration.rules.kpi import Amounts, Explained, Figures, Managers, Period, Place, Recounted, Told
+from integration.settings.money import BonusRule
+from integration.store.bonus_schema import (
+    accruals,
+    bonus_days,
+    bonus_dues,
+    bonus_forecasts,
+    bonus_months,
+    bonus_totals,
+    kpi_news,
+)
+from integration.store.boxes import upsert
+from integration.store.facts import chunks
+
+_ZERO = Decimal(0)
+
+
+class SqlKpi:
+    """KPI within one transaction."""
+
+    def __init__(self, conn: Connection, now: datetime) -> None:
+        self._conn, self._now = conn, now
+
+    # -- figures ----------------------------------------------------------------------------------------------------
+
+    def figures(self, period: Period, managers: Managers = None) -> dict[Place, Figures]:
+        """Each manager's figures of a period, in each of his currencies."""
+        names = ("received", "bonus", "payments")
+        columns = [func.sum(bonus_days.c[name]).label(name) for name in names]
+        mine = select(bonus_days.c.manager, bonus_days.c.currency, *columns)
+        mine = mine.where(bonus_days.c.day.between(period.first.isoformat(), period.last.isoformat()))
+        mine = mine.group_by(bonus_days.c.manager, bonus_days.c.currency)
+        found = {}
+        for row in self._of(mine, bonus_days.c.manager, managers):
+            found[row.manager, row.currency] = Figures(row.received, row.bonus, int(row.payments))
+        return found
+
+    def days(self, month: Month, managers: Managers = None) -> dict[Place, dict[str, Figures]]:
+        """Each manager's days of a month."""
+        mine = select(bonus_days).where(bonus_days.c.day.between(f"{month}-01", f"{month}-31"))
+        found: dict[Place, dict[str, Figures]] = {}
+        for row in self._of(mine, bonus_days.c.manager, managers):
+            place = found.setdefault((row.manager, row.currency), {})
+            place[row.day] = Figures(row.received, row.bonus, row.payments)
+        return found
+
+    def totals(self, month: Month, managers: Managers = None) -> dict[Place, dict[tuple[Month, str], Sums]]:
+        """The sums of payments dated in a month, by manager: (taken, group) → sums."""
+        mine = select(bonus_totals).where(bonus_totals.c.month == month)
+        found: dict[Place, dict[tuple[Month, str], Sums]] = {}
+        for row in self._of(mine, bonus_totals.c.manager, managers):
+            place = found.setdefault((row.manager, row.currency), {})
+            place[row.taken, row.grp] = Sums(row.gross, row.net, row.first)
+        return found
+
+    def rules(self, month: Month, managers: Managers = None) -> dict[Place, BonusRule | None]:
+        """The rules of a month, by manager."""
+        mine = select(bonus_months).where(bonus_months.c.month == month)
+        rows = self._of(mine, bonus_months.c.manager, managers)
+        texts: dict[str, BonusRule | None] = {}
+        return {(row.manager, row.currency): texts.setdefault(row.rule, unpacked(row.rule)) for row in rows}
+
+    def dues(self, since: date, until: date, managers: Managers = None) -> dict[Place, Decimal]:
+        """What falls due in these days, by the manager of its deal."""
+        mine = select(bonus_dues.c.manager, bonus_dues.c.currency, func.sum(bonus_dues.c.lacks).label("lacks"))
+        mine = mine.where(bonus_dues.c.due.between(since.isoformat(), until.isoformat()))
+        mine = mine.group_by(bonus_dues.c.manager, bonus_dues.c.currency)
+        return {(row.manager, row.currency): row.lacks for row in self._of(mine, bonus_dues.c.manager, managers)}
+
+    def months(self) -> list[Month]:
+        """The months that have figures, the latest first."""
+        months = func.substr(bonus_days.c.day, 1, 7)
+        return list(self._conn.scalars(select(months).distinct().order_by(months.desc())))
+
+    def _of(self, statement: Select[Any], column: Any, managers: Managers) -> Iterator[Any]:
+        if managers is None:
+            yield from self._conn.execute(statement)
+            return
+        for some in chunks(sorted(managers)):
+            yield from self._conn.execute(statement.where(column.in_(some)))
+
+    # -- news -------------------------------------------------------------------------------------------------------
+
+    def news(self, limit: int) -> list[Told]:
+        """Accruals that are not shown yet, the oldest first."""
+        mine = select(accruals).join(kpi_news, kpi_news.c.accrual == accruals.c.id).order_by(accruals.c.id)
+        return [_told(row) for row in self._conn.execute(mine.limit(limit))]
+
+    def forget_news(self, ids: Sequence[int]) -> None:
+        self._conn.execute(delete(kpi_news).where(kpi_news.c.accrual.in_(ids)))
+
+    def latest(self, limit: int) -> list[tuple[datetime, Told]]:
+        """The latest accruals that gave or took a bonus and were shown, the oldest first; when each was made."""
+        news = select(kpi_news.c.accrual)
+        mine = select(accruals).where(accruals.c.bonus != _ZERO, accruals.c.id.not_in(news))
+        rows = list(self._conn.execute(mine.order_by(accruals.c.id.desc()).limit(limit)))
+        return [(row.created_at, _told(row)) for row in reversed(rows)]
+
+    # -- explaining -------------------------------------------------------------------------------------------------
+
+    def explained(self, manager: str, period: Period, limit: int = 1000) -> list[Explained]:
+        """A manager's accruals of a period, in their order."""
+        days = accruals.c.given.between(period.first.isoformat(), period.last.isoformat())
+        mine = select(accruals).where(accruals.c.manager == manager, days).order_by(accruals.c.given, accruals.c.id)
+        return [
+            Explained(
+                row.id, row.kind, date.fromisoformat(row.given), row.month, row.taken, row.payment, row.crm, row.deal,
+                row.grp, row.gross, row.bonus, row.currency, json.loads(row.detail),
+            )
+            for row in self._conn.execute(mine.limit(limit))
+        ]  # fmt: skip
+
+    # -- recounting -------------------------------------------------------------------------------------------------
+
+    def recounted(self, month: Month, manager: str | None = None) -> Iterator[Recounted]:
+        """Every manager's month from the accruals of payments dated in it, one at a time, in order."""
+        names = ("manager", "currency", "taken", "grp", "given")
+        group = [accruals.c[name] for name in names]
+        sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "net", "first", "bonus")]
+        mine = select(*group, *sums).where(accruals.c.month == month).group_by(*group)
+        mine = mine.order_by(accruals.c.manager, accruals.c.currency)
+        if manager is not None:
+            mine = mine.where(accruals.c.manager == manager)
+        one: Recounted | None = None
+        for row in self._conn.execution_options(yield_per=2000).execute(mine):
+            if one is None or one.place != (row.manager, row.currency):
+                if one is not None:
+                    yield one
+                one = Recounted((row.manager, row.currency), {}, {})
+            was = one.raw.get((row.taken, row.grp), Sums())
+            one.raw[row.taken, row.grp] = was.plus(Sums(row.gross, row.net, row.first))
+            if row.given[:7] == month:
+                day = one.days.get(row.given, (_ZERO, _ZERO))
+                one.days[row.given] = (day[0] + row.gross, day[1] + row.bonus)
+        if one is not None:
+            yield one
+
+    def taken_in(self, month: Month, manager: str | None = None) -> dict[Place, dict[tuple[Month, str], Amounts]]:
+        """What payments of other months did in this one: (month of the payments, day) → (received, bonus)."""
+        names = ("manager", "currency", "month", "given")
+        group = [accruals.c[name] for name in names]
+        sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "bonus")]
+        mine = select(*group, *sums).where(accruals.c.taken == month, accruals.c.month != month).group_by(*group)
+        if manager is not None:
+            mine = mine.where(accruals.c.manager == manager)
+        found: dict[Place, dict[tuple[Month, str], Amounts]] = {}
+        for row in self._conn.execute(mine):
+            found.setdefault((row.manager, row.currency), {})[row.month, row.given] = (row.gross, row.bonus)
+        return found
+
+    def repair(
+        self, place: Place, month: Month, raw: Mapping[tuple[Month, str], Sums], days: Mapping[str, Amounts]
+    ) -> None:
+        """Make the sums beside the accruals what the accruals say; the caller holds the manager's month."""
+        manager, currency = place
+        mine = (bonus_totals.c.manager == manager, bonus_totals.c.currency == currency, bonus_totals.c.month == month)
+        self._conn.execute(delete(bonus_totals).where(*mine))
+        rows = [
+            {"manager": manager, "currency": currency, "month": month, "taken": taken, "grp": group,
+             "gross": sums.gross, "net": sums.net, "first": sums.first}
+            for (taken, group), sums in sorted(raw.items()) if sums
+        ]  # fmt: skip
+        if rows:
+            self._conn.execute(insert(bonus_totals), rows)
+        same = (bonus_days.c.manager == manager, bonus_days.c.currency == currency)
+        in_month = bonus_days.c.day.between(f"{month}-01", f"{month}-31")
+        self._conn.execute(update(bonus_days).where(*same, in_month).values(received=_ZERO, bonus=_ZERO))
+        for day, (received, bonus) in sorted(days.items()):
+            values = {"manager": manager, "currency": currency, "day": day, "received": received, "bonus": bonus}
+            put = upsert(self._conn, bonus_days).values(**values, payments=0)
+            changed = {"received": received, "bonus": bonus}
+            self._conn.execute(put.on_conflict_do_update(index_elements=["manager", "currency", "day"], set_=changed))
+
+    # -- forecasts --------------------------------------------------------------------------------------------------
+
+    def keep_forecasts(self, month: Month, day: date, made: Mapping[Place, Forecast]) -> None:
+        """What is foretold on this day, once a day."""
+        rows = [
+            {"manager": place[0], "currency": place[1], "month": month, "day": day.isoformat(),
+             "accrued": one.accrued, "run_rate": one.run_rate, "due": one.due}
+            for place, one in sorted(made.items())
+        ]  # fmt: skip
+        if rows:
+            self._conn.execute(upsert(self._conn, bonus_forecasts).on_conflict_do_nothing(), rows)
+
+    def forecasts(self, manager: str, currency: str) -> list[tuple[Month, date, Forecast]]:
+        """What was foretold of him, by month and day."""
+        mine = select(bonus_forecasts).where(
+            bonus_forecasts.c.manager == manager, bonus_forecasts.c.currency == currency
+        )
+        return [
+            (row.month, date.fromisoformat(row.day), Forecast(row.accrued, row.run_rate, row.due))
+            for row in self._conn.execute(mine.order_by(bonus_forecasts.c.month, bonus_forecasts.c.day))
+        ]
+
+
+def _told(row: Any) -> Told:
+    detail = json.loads(row.detail)
+    fields = {
+        "manager": row.manager, "text": detail.get("text", ""), "bonus": f"{row.bonus:.2f}",
+        "counted": f"{row.gross:.2f}", "currency": row.currency, "payment": row.payment, "crm": row.crm,
+        "deal": row.deal, "day": row.given, "month": row.given[:7], "accrual": str(row.id),
+    }  # fmt: skip
+    return Told(row.id, row.manager, (date.fromisoformat(row.given), date.fromisoformat(row.day)), fields)
