@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
 
 from integration.errors import Ambiguous, Crm1cError, Held, Misconfigured, Transient, from_fault
@@ -220,9 +220,9 @@ class System(Generic[D_co]):
         if http is None:
             http = self._local.http = requests.Session()
             http.trust_env = False  # no proxy or .netrc of the machine comes between: nothing leaves the perimeter
-            adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
-            http.mount("http://", adapter)
-            http.mount("https://", adapter)
+            http.mount("http://", _Nowhere())
+            http.mount("https://", _Nowhere())
+            http.mount(_origin(self._base_url), HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
         return http
 
     def _open(self, note: str) -> None:
@@ -239,6 +239,25 @@ class System(Generic[D_co]):
         self._local.inside = False
         cookies = [f"{c.name}={c.value}" for c in self._http().cookies if c.name.lower() == "ibsession"]
         return f"{time.time():.0f}|{cookies[0]}" if cookies else ""
+
+
+class _Nowhere(BaseAdapter):
+    """Every address but the system's own: whatever a path or an answer says, no call goes there."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        raise requests.exceptions.InvalidURL(f"not an address of this system: {urlsplit(request.url or '').netloc}")
+
+    def close(self) -> None:
+        pass
+
+
+def _origin(base_url: str) -> str:
+    """Scheme, host and port as requests writes them (a Cyrillic host in its own letters has another form there)."""
+    try:
+        url = urlsplit(str(requests.Request("GET", base_url).prepare().url))
+    except requests.RequestException:  # the call itself will tell what is wrong with it
+        url = urlsplit(base_url)
+    return f"{url.scheme}://{url.netloc}/"
 
 
 def _never_left(error: requests.RequestException) -> bool:
