@@ -11,9 +11,14 @@ from sqlalchemy import text
 
 from integration.bootstrap import World
 from integration.errors import Crm1cError
+from integration.rules.payqr import doubts
+from integration.rules.specimen import specimen
 from integration.store import migrate
 from mappers.dialect import Finding
+from mappers.paper import PaperKind
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PAPERS: tuple[PaperKind, ...] = ("invoice", "act")
 SKEW = 5.0  # seconds by which the database's clock may differ from ours
 
 
@@ -29,6 +34,14 @@ def examine(world: World, broker: Callable[[], list[Finding]]) -> Iterator[tuple
         yield from _all(f"CRM {name}", lambda crm=crm: crm.ask(crm.say.check()))  # type: ignore[misc]
     for name, registry in world.services.registries.items():
         yield from _all(f"реквизиты {name}", lambda registry=registry: registry.ask(registry.say.check()))  # type: ignore[misc]
+    if world.services.press is not None:
+        yield from _all("печать", lambda: _paper(world))
+    for name, base in world.services.bases.items():
+        if world.services.press is not None and "papers" in base.say.capabilities:
+            yield from _all(f"печать {name}", lambda name=name, base=base: _account(world, name, base))  # type: ignore[misc]
+    if world.services.mailer is not None:
+        yield from _all("почта", lambda: _mail(world))
+    yield from _all("уведомления", lambda: _notices(world))
     if not world.settings.onec or not world.settings.crm:
         yield "crm1c.toml", Finding("FAIL", "нет ни одной базы 1С или CRM", "добавьте [onec.ИМЯ] и [crm.ИМЯ]")
     if world.settings.web.public_url is None:
@@ -50,6 +63,55 @@ def _all(where: str, look: Callable[[], list[Finding]]) -> Iterator[tuple[str, F
 def _one_base(base: Any) -> list[Finding]:
     with base.session(fresh=True):  # whether 1C keeps sessions shows at the first call of one
         found: list[Finding] = base.ask(base.say.check())
+    return found
+
+
+def _paper(world: World) -> list[Finding]:
+    """Both templates draw a sample."""
+    press = world.services.press
+    assert press is not None
+    for kind in PAPERS:
+        press.pdf(specimen(kind))
+    return [Finding("ok", "шаблоны счёта и акта собираются")]
+
+
+def _account(world: World, name: str, base: Any) -> list[Finding]:
+    """The bank details that an invoice would name, where crm1c itself draws it."""
+    if world.settings.onec[name].print_url:
+        return [Finding("ok", "счета печатает сама 1С (print_url)")]
+    with base.session():
+        account = base.ask(base.say.own_account())
+    mend = "исправьте банковский счёт организации в 1С: по QR-коду с этими реквизитами не заплатить"
+    wrong = [Finding("warn", doubt, mend) for doubt in doubts(account)]
+    return wrong or [Finding("ok", f"счёт для оплаты: {account.number}, {account.bank}, БИК {account.bic}")]
+
+
+def _mail(world: World) -> list[Finding]:
+    """The texts of both letters, then the server itself, without a letter."""
+    mailer, press, table = world.services.mailer, world.services.press, world.settings.mail
+    assert mailer is not None
+    assert press is not None
+    assert table is not None
+    for kind in PAPERS:
+        mailer.texts({**press.facts(specimen(kind)), "kind": kind, "issue": 1})
+    found = [Finding("ok", "шаблоны писем собираются")]
+    if table.via == "crm":
+        told = f"письма отправляет CRM с адреса {mailer.sender}"
+        return [*found, Finding("warn", told, "проверьте в CRM её групповую учётную запись с этим адресом и SMTP")]
+    mailer.greet()
+    signed = ", вход выполнен" if table.username else ""
+    found.append(Finding("ok", f"{table.host}:{table.port} отвечает ({table.tls}){signed}"))
+    if table.tls == "none" and table.host not in LOOPBACK:
+        found.append(Finding("warn", "письма и пароль идут без шифрования", 'укажите [mail] tls = "starttls"'))
+    return found
+
+
+def _notices(world: World) -> list[Finding]:
+    """Whether each channel has what it needs."""
+    channels = world.settings.notices.channels
+    found = [Finding("ok", f"каналы: {', '.join(channels)}")]
+    if "mail" in channels and world.services.mailer is None:
+        found = [Finding("FAIL", "канал mail без почты", "добавьте таблицу [mail] или уберите mail из [notices]")]
     return found
 
 

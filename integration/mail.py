@@ -94,6 +94,14 @@ class Mailer:
         """The first usable address of a field where people also write several, or a name; empty when there is none."""
         return first_address(text)
 
+    def greet(self) -> None:
+        """Connect, start TLS and sign in as for a letter, and leave without one. Raises Transient or Misconfigured;
+        nobody's queue is held for it."""
+        session = self._opened()
+        with suppress(OSError, smtplib.SMTPException):
+            session.quit()
+        session.close()
+
     def send(self, letter: Letter) -> None:
         """Hand the letter over. Raises as the module's docstring has it; Held while the circuit is open."""
         to = usable(letter.to)

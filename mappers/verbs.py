@@ -21,7 +21,7 @@ from mappers.dialect import (
     Talk,
 )
 from mappers.money import Act, Contract, MoneyKind, Payment, Rate, Stamp
-from mappers.paper import Paper, PaperKind
+from mappers.paper import BankAccount, Paper, PaperKind
 
 
 class Dialect(Protocol):
@@ -262,6 +262,10 @@ class AccountingDialect(Dialect, Protocol):
 
     def act_paper(self, ref_key: str) -> Talk[Paper | None]:
         """Everything that a printed act says; None for one that isn't posted, or is gone."""
+        ...
+
+    def own_account(self) -> Talk[BankAccount]:
+        """Our own main bank account, as an invoice would name it."""
         ...
 
     def print_form(self, ref_key: str, kind: PaperKind) -> Talk[bytes]:

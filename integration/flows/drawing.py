@@ -127,7 +127,9 @@ def drawn(services: Services, link: Link, act: str = "") -> Drawn | None:
     isn't posted."""
     base = services.bases[link.base]
     kind: PaperKind = "act" if act else "invoice"
-    if "papers" not in base.say.capabilities or services.press is None:
+    if services.press is None:
+        raise Misconfigured("Печатать не настроено: добавьте в crm1c.toml таблицу [paper].")
+    if "papers" not in base.say.capabilities:
         raise Misconfigured(f"Для этой конфигурации 1С ([onec.{link.base}]) печатать счета и акты crm1c не умеет.")
     table = services.settings.onec[link.base]
     with base.session():

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from integration.flows.deal import invoice_link
-from integration.flows.drawing import PaperJob, drawn, owed_step
+from integration.flows.drawing import ACT, PaperJob, drawn, owed_step
 from integration.flows.origin import starts
 from integration.rules.accounts import Fact
-from integration.services import Services, Unit
+from integration.services import Ledger, Papers, Services, Unit
 from integration.settings import Paper as PaperTable
 from integration.work import Duty, Event, Link, Outcome, Owed, Printed, new_id
 from mappers.money import Act
@@ -91,6 +91,15 @@ def attach(services: Services, duty: Duty) -> Outcome:
     text = f"{named} № {facts['number']} от {facts['date']} на {facts['total']} {facts['currency']}{revised}: PDF"
     written = crm.ask(crm.say.attach(deal, printed.file_name, printed.pdf, text, job.kind))
     return Outcome("done" if written else "unchanged", f"PDF у сделки: {printed.file_name}")
+
+
+def copies(papers: Papers, ledger: Ledger, link: Link) -> list[Printed]:
+    """Every paper of the deal of this invoice's link: the invoice's versions, then those of each act made from it."""
+    account = ledger.account_of(link.base, "invoice", link.ref_key)
+    acts = [] if account is None else sorted(ledger.held(account).acts, key=lambda act: (act.date, act.number))
+    mine = [act.ref_key for act in acts if any(one.invoice == link.ref_key for one in act.covers)]
+    records = [link.record_id, *(f"{ACT}{act}" for act in mine)]
+    return [paper for record in records for paper in papers.versions(link.crm, record, link.base)]
 
 
 def unsent(services: Services, duty: Duty, reason: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from integration.http.health import Health
 from integration.http.hooks import Bucket, Door
 from integration.http.intake import Intake
 from integration.http.openapi import Description
+from integration.http.papers import PaperRoutes
 from integration.http.parts import Parts
 from integration.http.routes import Route
 from integration.log import correlated
@@ -50,6 +51,7 @@ def create_app(parts: Parts, more: Iterable[Route] = ()) -> Flask:
     described = [
         *Intake(_doors(parts), parts.store, parts.settings.web.max_body).routes(),
         *Button(parts).routes(),
+        *PaperRoutes(parts).routes(),
         *Api(parts).routes(),
         *Health(parts).routes(),
         *more,

@@ -145,6 +145,24 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             ),
         }
     ),
+    "Papers": record(
+        {
+            "papers": listed(
+                record(
+                    {
+                        "paper": {**TEXT, "description": "invoice или ref_key акта: этим именем берут PDF"},
+                        "kind": {"type": "string", "enum": ["invoice", "act"]},
+                        "version": COUNT,
+                        **dict.fromkeys(("number", "date", "file_name", "recipient"), TEXT),
+                        "bytes": {**COUNT, "description": "0 — PDF убран за давностью"},
+                        "made_at": TIME,
+                        "state": {"type": "string", "enum": ["made", "sending", "sent", "void"]},
+                        "sent_at": MAYBE_TIME,
+                    }
+                )
+            )
+        }
+    ),
     "Requisites": record(
         {
             **dict.fromkeys(("inn", "kpp", "ogrn", "name", "full_name", "address"), TEXT),

@@ -54,6 +54,26 @@ def pay_text(payee: Firm, account: BankAccount, total: Decimal, purpose: str) ->
     return _joined(values, given)
 
 
+def doubts(account: BankAccount) -> list[str]:
+    """What speaks against these bank details, in words for an accountant; nothing where a code can be read and paid.
+
+    The control key of an account is that of the Bank of Russia (№ 732-П; weights 7, 1, 3 over the bank's digits and
+    the account's).
+    """
+    if not _DIGITS.fullmatch(f"{account.bic} {account.number}"):
+        return ["БИК — 9 цифр, счёт — 20: QR-кода для оплаты на счёте не будет"]
+    found = []
+    if not account.bank:
+        found.append("нет названия банка: QR-кода для оплаты на счёте не будет")
+    # Accounts in a branch of the Bank of Russia itself are keyed by the branch's own digits.
+    bank = f"0{account.bic[4:6]}" if account.bic[6:] in ("000", "001", "002") else account.bic[6:]
+    if sum(int(digit) * weight for digit, weight in zip(bank + account.number, (7, 1, 3) * 8, strict=False)) % 10:
+        found.append(f"контрольный ключ счёта {account.number} не сходится с БИК {account.bic}: одна из цифр неверна")
+    if account.correspondent and account.correspondent[-3:] != account.bic[-3:]:
+        found.append(f"корр. счёт {account.correspondent} — другого банка: не кончается на {account.bic[-3:]}")
+    return found
+
+
 def _joined(values: dict[str, str], names: tuple[str, ...]) -> str:
     return SEPARATOR.join(["ST00012", *(f"{name}={values[name]}" for name in names)])
 

@@ -31,6 +31,7 @@ from mappers.onec.odata import (
     guid,
     listing,
     number_of,
+    quoted,
     read_entity,
     read_rows,
     ref_of,
@@ -69,6 +70,12 @@ class Papers(Base30):
         if row is None or not live(row) or row.get("Posted") is not True:
             return None
         return (yield from self._paper("act", row, "Товары", "Услуги"))
+
+    def own_account(self) -> Talk[BankAccount]:
+        """Our own main bank account, as an invoice would name it. Fault rejected when there is none."""
+        rows = yield from read_rows(listing("чтение организации", ORGANISATION, f"ИНН eq {quoted(self.inn)}"))
+        fit = [row for row in rows if live(row) and text_of(row, "ИНН") == self.inn]
+        return (yield from self._account({}, fit[0] if fit else {}))
 
     def print_form(self, ref_key: str, kind: PaperKind) -> Talk[bytes]:
         """The PDF that a 1C HTTP service makes (options print_url and act_print_url, with {ref_key} in them); paths

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from sandbox.mail import Mail
+from sandbox.onec.companies import ref
 from tests.cli.shell import Shell
+
+MAIL_PASSWORD, NOBODY = "of-the-sandbox", "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture
@@ -127,6 +132,104 @@ def test_a_trouble_is_a_line_with_its_mend(
     assert asked >= {"база данных", "Redis", "RabbitMQ", "1С main", "CRM espo"}
     if ill is not old_schema:
         assert {one["where"] for one in failed} == {where}
+
+
+# Papers, letters, notices
+
+
+@pytest.fixture
+def mailing(healthy: Shell) -> Iterator[Shell]:
+    """Letters over a mail server that wants a password, and papers."""
+    with Mail(password=MAIL_PASSWORD) as post:
+        healthy.environ("SMTP_PASSWORD", MAIL_PASSWORD)
+        mail = (
+            f'host = "127.0.0.1"\nport = {post.port}\ntls = "none"\nusername = "crm1c"\npassword = "env:SMTP_PASSWORD"'
+        )
+        healthy.configure("[invoicing]", f'[mail]\n{mail}\nsender = "buh@rassvet.example"\n[paper]\n[invoicing]')
+        yield healthy
+        assert post.letters() == []
+
+
+def test_mail_and_papers_are_tried_without_a_letter(mailing: Shell) -> None:
+    """Templates drawn, our bank details read from 1C, the mail server greeted and signed in to."""
+    said = mailing.run("doctor")
+    assert said.code == 0, said.out
+    for line in (
+        "ok   печать: шаблоны счёта и акта собираются",
+        "ok   печать main: счёт для оплаты: 40702810500000000017, АО «БАНК ПЕСОЧНИЦА», БИК 044525999",
+        "ok   почта: шаблоны писем собираются",
+        "отвечает (none), вход выполнен",
+        "ok   уведомления: каналы: crm",
+    ):
+        assert line in said.out
+
+
+def mail_gone(shell: Shell) -> None:
+    text = (shell.folder / "crm1c.toml").read_text("utf-8")
+    (shell.folder / "crm1c.toml").write_text(re.sub(r"port = \d+\ntls", "port = 9\ntls", text), "utf-8")
+
+
+def mail_password(shell: Shell) -> None:
+    shell.environ("SMTP_PASSWORD", "wrong-password")
+
+
+def no_starttls(shell: Shell) -> None:
+    shell.configure('tls = "none"', 'tls = "starttls"')
+
+
+def broken_letter(shell: Shell) -> None:
+    (shell.folder / "act_body.txt").write_text("{{ nothing }}", "utf-8")
+    shell.configure("[paper]", 'templates = "."\n[paper]')
+
+
+def broken_paper(shell: Shell) -> None:
+    (shell.folder / "mine.typ").write_text("#nothing", "utf-8")
+    shell.configure("[paper]", '[paper]\nact_template = "mine.typ"')
+
+
+def no_account(shell: Shell) -> None:
+    shell.systems.onec.seed(
+        {"Catalog_Организации": [{"Ref_Key": ref("organisation"), "ОсновнойБанковскийСчет_Key": NOBODY}]}
+    )
+
+
+def notices_without_mail(shell: Shell) -> None:
+    text = (shell.folder / "crm1c.toml").read_text("utf-8")
+    text = re.sub(r"(?s)\[mail\].*?\[paper\]", "[paper]", text)
+    (shell.folder / "crm1c.toml").write_text(text + '\n[notices]\nchannels = ["crm", "mail"]\n', "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("ill", "where", "words"),
+    [
+        (mail_gone, "почта", "не отвечает"),
+        (mail_password, "почта", "отказал на шаге «вход»"),
+        (no_starttls, "почта", "не умеет"),
+        (broken_letter, "почта", "Шаблон письма не годится"),
+        (broken_paper, "печать", "mine.typ не собирается"),
+        (no_account, "печать main", "не указан банковский счёт"),
+        (notices_without_mail, "уведомления", "добавьте таблицу [mail]"),
+    ],
+)
+def test_a_trouble_of_letters_is_a_line_too(
+    mailing: Shell, ill: Callable[[Shell], None], where: str, words: str
+) -> None:
+    """Before the first client waits for his invoice."""
+    ill(mailing)
+    failed = [one for one in examined(mailing) if one["level"] == "FAIL"]
+    assert [one["where"] for one in failed] == [where]
+    assert words in f"{failed[0]['what']} {failed[0]['mend']}"
+
+
+def test_a_wrong_digit_in_our_account_is_told(mailing: Shell) -> None:
+    """No client could pay by the code."""
+    [organisation] = [
+        one for one in mailing.systems.onec.state({"set": "Catalog_Организации"}) if one["ИНН"] == "7707083893"
+    ]
+    wrong = {"Ref_Key": organisation["ОсновнойБанковскийСчет_Key"], "НомерСчета": "40702810500000000071"}
+    mailing.systems.onec.seed({"Catalog_БанковскиеСчета": [wrong]})
+    said = mailing.run("doctor")
+    assert "warn печать main: контрольный ключ счёта 40702810500000000071 не сходится с БИК 044525999" in said.out
 
 
 def test_no_system_at_all(shell: Shell) -> None:

@@ -328,8 +328,9 @@ def test_letters_go_over_tls_with_a_password(
     monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
     with secure(certificate, tls) as (keeper, port):
         mailer(gates, port, tls=tls, username="crm1c", password="right").send(LETTER)
+        mailer(gates, port, tls=tls, username="crm1c", password="right").greet()
     assert len(keeper.letters) == 1
-    assert keeper.users == ["crm1c"]
+    assert keeper.users == ["crm1c", "crm1c"]
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])

@@ -257,6 +257,19 @@ def test_an_own_template_stands_in_place_of_ours(tmp_path: Path) -> None:
     assert text_of(Press(Look(template=tmp_path / "mine.typ")).pdf(paper())) == "Итак: 1 220,00"
 
 
+def test_a_template_that_is_changed_is_read_anew(tmp_path: Path) -> None:
+    """By the very next paper of a process that runs, shared parts too."""
+    mine, common = tmp_path / "mine.typ", tmp_path / "common.typ"
+    common.write_text("#let greeting = [Первый]")
+    mine.write_text('#import "common.typ": *\n#greeting')
+    press = Press(Look(template=mine))
+    assert text_of(press.pdf(paper())) == "Первый"
+    common.write_text("#let greeting = [Второй]")
+    assert text_of(press.pdf(paper())) == "Второй"
+    mine.write_text("Третий")
+    assert text_of(press.pdf(paper())) == "Третий"
+
+
 def test_a_broken_template_is_told_to_the_administrator(tmp_path: Path) -> None:
     """With its name and what the compiler said."""
     (tmp_path / "mine.typ").write_text("#let x = \n#nothing")

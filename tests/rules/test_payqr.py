@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integration.rules.payqr import LENGTHS, MANDATORY, MANDATORY_BYTES, pay_text
+from integration.rules.payqr import LENGTHS, MANDATORY, MANDATORY_BYTES, doubts, pay_text
 from mappers.paper import BankAccount, Firm
 
 PAYEE = Firm("ООО «Рассвет-Сервис»", "7707083893", "770701001")
@@ -48,6 +48,33 @@ def test_there_is_no_code_without_what_the_standard_needs(payee: Firm, account: 
     """A code that a bank would read wrongly is worse than none."""
     with pytest.raises(ValueError, match="no payment code"):
         pay_text(payee, account, Decimal(1), "Оплата")
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (ACCOUNT, ""),
+        (BankAccount("40702810400000000225", "ПАО СБЕРБАНК", "044525225", "30101810400000000225"), ""),
+        (replace(ACCOUNT, number="40702810500000000071"), "контрольный ключ"),
+        (replace(ACCOUNT, bic="044525225"), "контрольный ключ"),
+        (replace(ACCOUNT, correspondent="30101810400000000225"), "другого банка"),
+        (replace(ACCOUNT, bic="04452599"), "9 цифр"),
+        (replace(ACCOUNT, number="DE89370400440532013000"), "20"),
+        (replace(ACCOUNT, bank=""), "нет названия банка"),
+    ],
+)
+def test_a_digit_that_is_wrong_is_seen_before_a_client_pays_by_it(account: BankAccount, said: str) -> None:
+    """The control key of the Bank of Russia; a correspondent account ends as its bank's БИК does."""
+    found = doubts(account)
+    assert any(said in one for one in found) if said else found == []
+
+
+@given(st.integers(0, 19), st.integers(1, 9))
+def test_any_single_wrong_digit_of_an_account_breaks_its_key(place: int, by: int) -> None:
+    """The weights 7, 1, 3 have no common factor with ten."""
+    digits = list(ACCOUNT.number)
+    digits[place] = str((int(digits[place]) + by) % 10)
+    assert doubts(replace(ACCOUNT, number="".join(digits)))
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=400)
