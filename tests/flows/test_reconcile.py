@@ -260,7 +260,7 @@ def test_one_system_away_stops_no_other(town: Town, books: Books) -> None:
     town.fault(town.crm_app, "status", "GET", status=500)
     run = begin(town.world.services, "test")
     for _ in range(TRIES):
-        run, waits = advance(town.world.services, run, lambda *_: None)
+        run, _waits = advance(town.world.services, run, lambda *_: None)
     with town.world.store.unit("look") as unit:
         found = [one for _, _, one in unit.reconciling.findings(run.id)]
     assert run.verdict == "alarm"

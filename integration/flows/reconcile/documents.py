@@ -63,7 +63,8 @@ def _changed(look: Look, base: Base, base_name: str, kind: Kind, page: Sequence[
 
 
 def _compared(look: Look, base: Base, base_name: str, kind: Kind, refs: Sequence[str]) -> list[Finding]:
-    """Read as they stand now, field by field. What moved its version alone is kept as news that says nothing."""
+    """Read as they stand now, field by field. What crm1c wrote itself is no drift, nor is what moved its version alone:
+    both are kept as they are."""
     found: list[Finding] = []
     for at in range(0, len(refs), _READ):
         some = refs[at : at + _READ]
@@ -71,12 +72,15 @@ def _compared(look: Look, base: Base, base_name: str, kind: Kind, refs: Sequence
             now: dict[str, Fact] = {one.ref_key: one for one in base.ask(base.say.documents(kind, some))}
         with look.services.store.unit("reconcile: facts") as unit:
             was = {one.ref_key: one for one in unit.ledger.facts(base_name, kind, some)}
+            ours = unit.reconciling.linked("ref_key", {"base": base_name, "kind": kind}, some)
             quiet = []
             for ref in some:
                 told = of_document(base_name, was.get(ref), now.get(ref))
-                found += told
-                if not told and ref in was and ref in now and kind_of(now[ref]) == kind:
+                written = ref in ours and ref in now and ours[ref].version == now[ref].version
+                if written or (not told and ref in was and ref in now and kind_of(now[ref]) == kind):
                     quiet.append(now[ref])
+                else:
+                    found += told
             unit.ledger.keep(base_name, quiet)
     return found
 
