@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, tzinfo
 from decimal import Decimal
 
+from integration.errors import Crm1cError
 from integration.rules.accounts import Account
 from integration.rules.accrual import packed, unpacked
 from integration.rules.bonus import Month, rule_for
@@ -16,6 +18,8 @@ from integration.settings.money import BonusRule, Split
 from integration.work import Duty, Event, Link, Outcome, Owed, new_id
 from mappers.canonical import Deal as CrmDeal
 from mappers.canonical import User
+
+log = logging.getLogger("crm1c.work")
 
 _WHOLE = Decimal(100)
 
@@ -83,13 +87,14 @@ class Whose:
         if ended:
             rules = self._as_known(month) or rules
         user = self.user(manager)
-        return rule_for(rules, month, (user.id, user.user_name), user.teams, currency)
+        return rule_for(rules, month, names_of(user), user.teams, currency)
 
     def user(self, manager: str) -> User:
         return next((users[manager] for users in self._users.values() if manager in users), User(manager))
 
     def _shared(self, crm: str, manager: str, deal: Deal, day: date) -> Mapping[str, Decimal]:
-        names = (manager, self._users[crm][manager].user_name)
+        user = self._users[crm][manager]
+        names = (manager, user.user_name, user.name)
         fits = [
             one for one in self._settings.bonus.split
             if one.since <= day and (one.deal == deal[1] if one.deal else one.manager in names)
@@ -105,7 +110,7 @@ class Whose:
 
     def _id(self, crm: str, name: str) -> str:
         """The user's id, where a person wrote his name."""
-        return next((one.id for one in self._users[crm].values() if name and one.user_name == name), name)
+        return next((one.id for one in self._users[crm].values() if name and name in names_of(one)), name)
 
     def _as_known(self, month: Month) -> list[BonusRule] | None:
         if month not in self._bodies:
@@ -113,6 +118,11 @@ class Whose:
             told = None if body is None else [unpacked(one) for one in json.loads(body)]
             self._bodies[month] = None if told is None else [one for one in told if one is not None]
         return self._bodies[month]
+
+
+def names_of(user: User) -> tuple[str, ...]:
+    """What the configuration may call him by: id, user name, or the name that the CRM shows."""
+    return tuple(one for one in (user.id, user.user_name, user.name) if one)
 
 
 def settings_body(rules: Iterable[BonusRule]) -> str:
@@ -157,6 +167,23 @@ def managers(services: Services, duty: Duty) -> Outcome:
         unit.bonuses.touch(duty.payload["account"])
         unit.owe(_settling(duty.payload["base"]), cause=Event("", "ledger", "", "", "", b"", new_id()))
     return Outcome("done", f"Менеджеров узнали: {len(users)}, сделок и клиентов: {len(holders)}")
+
+
+def refresh_users(services: Services) -> int:
+    """Read the known users of every CRM again: names, teams and rights change. One CRM that fails stops no other."""
+    read = 0
+    for name, crm in services.crms.items():
+        with services.store.unit("look for users") as unit:
+            known = unit.holders.users(name)
+        try:
+            users = [crm.ask(crm.say.user(one)) for one in sorted(known)]
+        except Crm1cError as error:
+            log.warning("менеджеры %s не перечитаны: %s", name, error)
+            continue
+        with services.store.unit("note users") as unit:
+            unit.holders.keep_users(name, users)
+        read += len(users)
+    return read
 
 
 def _settling(base: str) -> Owed:

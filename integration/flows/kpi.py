@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from integration.flows.holder import names_of
 from integration.rules.accrual import last_day, totals_of
 from integration.rules.bonus import Forecast, Month, month_of
 from integration.rules.kpi import Kpi, Period, Told, foretell, periods_of, plan_of
@@ -113,7 +114,7 @@ def figures_of(
     for (manager, letters), one in found.items():
         if letters == currency:
             user = users.get(manager, User(manager))
-            plan = plan_of(services.settings.plan, (manager, user.user_name), period, currency)
+            plan = plan_of(services.settings.plan, names_of(user), period, currency)
             forecast = told.get(manager)
             made.append(Kpi(manager, currency, one.received, one.bonus, one.payments, plan, forecast))
     return sorted(made, key=lambda one: (-one.bonus, -one.received, one.manager))

@@ -71,7 +71,8 @@ class Seeder:
             crm.admin.settings.update(currencyList=["RUB", "USD", "EUR"], defaultCurrency="RUB", baseCurrency="RUB")
         admin = self._user(ADMIN, type="admin", lastName="Admin", password=ADMIN_PASSWORD)
         rights: dict[str, Any] = {s: dict(_ALL) for s in _SCOPES}
-        api_role = self._role("1C Integration", {**rights, "Webhook": True, "Import": True, "OpenApi": True}, admin)
+        own = {"Webhook": True, "Import": True, "OpenApi": True, "User": {"read": "all"}}
+        api_role = self._role("1C Integration", {**rights, **own}, admin)
         people_role = self._role("Manager", {**rights, "User": {"read": "all"}, "Note": dict(_ALL)}, admin)
         self._user(API_USER, (api_role,), type="api", authMethod="ApiKey", apiKey=api_key)
         self._user(HMAC_USER, (api_role,), type="api", authMethod="Hmac", apiKey=HMAC_KEY, secretKey=HMAC_SECRET)

@@ -164,8 +164,12 @@ def test_what_the_role_does_not_grant_is_403_with_a_reason_and_no_body(crm: Clie
     assert (answer.status_code, answer.headers["X-Status-Reason"], answer.content) == (403, reason, b"")
 
 
-def test_an_api_user_sees_only_itself_among_users(crm: Client) -> None:
-    assert [u["userName"] for u in crm.get("User")["list"]] == [API_USER]
+def test_an_api_user_sees_only_itself_among_users_unless_its_role_shows_them(crm: Client) -> None:
+    role = crm.make("Role", {"name": "r", "data": {"Account": {"read": "all"}}}, admin=True)
+    user = {"userName": "u", "type": "api", "authMethod": "ApiKey", "rolesIds": [role["id"]]}
+    key = crm.make("User", user, admin=True)["apiKey"]
+    assert [u["userName"] for u in crm("GET", "User", X_Api_Key=key).json()["list"]] == ["u"]
+    assert {API_USER, "ivanova"} < {u["userName"] for u in crm.get("User")["list"]}
 
 
 def test_an_administrator_makes_api_users_with_their_own_rights(crm: Client) -> None:
