@@ -18,7 +18,7 @@ up: $(STAMP) ## web, worker and beat on this machine, beside sandbox systems
 	@$(BIN)/crm1c up --sandbox $(ARGS)
 
 test: $(STAMP) ## every test, with private PostgreSQL, RabbitMQ and Redis (ARGS="-k invoice -x")
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP) ## lint, format, types, import contracts and the pure tests, in less than a minute
 	@$(BIN)/ruff check .

@@ -25,11 +25,6 @@ def planted(tmp_path: Path, postgres: Postgres, rabbitmq: RabbitMQ, redis_server
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
-    """Prints a test's figures past the capture, so that every run shows them."""
-
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n{text}")
-
-    return tell
+def told(record_property: Callable[[str, object], None]) -> Told:
+    """Keeps a test's figures for the end of the run (tests/conftest.py)."""
+    return lambda text: record_property("figures", text)

@@ -25,18 +25,17 @@ S = TypeVar("S", bound=Server)
 
 NAMES = frozenset({"postgres", "rabbitmq", "redis_server"})
 _RUNNING: list[Server] = []
-_REASONS: dict[str, str] = {}
-_UNTESTED: list[str] = []
+_MISSING = "a server is missing: "
+_UNTESTED: dict[str, list[str]] = {}  # reason → tests
 
 
-def _serve(kind: Callable[[], S], name: str) -> Iterator[S]:
+def _serve(kind: Callable[[], S]) -> Iterator[S]:
     try:
         server = kind()
     except Missing as reason:
-        _REASONS[name] = str(reason)
         if os.environ.get("CI") == "true":
-            pytest.fail(f"a server is missing: {reason}", pytrace=False)
-        pytest.skip(f"a server is missing: {reason}")
+            pytest.fail(f"{_MISSING}{reason}", pytrace=False)
+        pytest.skip(f"{_MISSING}{reason}")
     try:
         _RUNNING.append(server.start())
         yield server
@@ -49,19 +48,19 @@ def _serve(kind: Callable[[], S], name: str) -> Iterator[S]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A private PostgreSQL: `.url`, `.fresh()` for the URL of a new empty database, `.stop/.start/.kill`."""
-    yield from _serve(Postgres, "postgres")
+    yield from _serve(Postgres)
 
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
     """A private RabbitMQ: `.url` (vhost crm1c), `.vhost()` for a new one, `.ctl(*args)`, `.stop/.start/.kill`."""
-    yield from _serve(RabbitMQ, "rabbitmq")
+    yield from _serve(RabbitMQ)
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """A private Redis on noeviction that keeps nothing over a restart: `.url`, `.stop/.start/.kill`."""
-    yield from _serve(Redis, "redis_server")
+    yield from _serve(Redis)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m picks
@@ -81,15 +80,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember what was skipped for want of a server."""
-    if report.skipped and isinstance(report.longrepr, tuple) and "a server is missing: " in report.longrepr[2]:
-        _UNTESTED.append(report.nodeid)
+    if report.skipped and isinstance(report.longrepr, tuple) and _MISSING in report.longrepr[2]:
+        _UNTESTED.setdefault(report.longrepr[2].partition(_MISSING)[2], []).append(report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested, and why: a green line alone would hide it."""
     if _UNTESTED:
         terminalreporter.section("NOT TESTED: servers are missing", red=True)
-        for name, reason in _REASONS.items():
-            terminalreporter.line(f"{name}: {reason}")
-        for nodeid in _UNTESTED:
-            terminalreporter.line(f"  {nodeid}")
+        for reason, nodeids in _UNTESTED.items():
+            terminalreporter.line(reason)
+            for nodeid in nodeids:
+                terminalreporter.line(f"  {nodeid}")
