@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -140,7 +141,8 @@ def owed_managers(services: Services, unknown: Collection[Record], account: Acco
         key = f"{crm}:managers:{account.id}"
         payload = {"crm": crm, "records": mine, "account": account.id, "base": account.base}
         if crm in services.crms:
-            yield Owed("managers", f"crm:{crm}", key, payload, merge=f"{key}:{json.dumps(mine)}")
+            same = hashlib.sha256(json.dumps(mine).encode()).hexdigest()[:32]  # they may be many, a merge key is short
+            yield Owed("managers", f"crm:{crm}", key, payload, merge=f"{key}:{same}")
 
 
 def managers(services: Services, duty: Duty) -> Outcome:
