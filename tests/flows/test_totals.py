@@ -17,7 +17,8 @@ CONTRACT = "Catalog_ДоговорыКонтрагентов"
 STAGES = [
     {"LineNumber": 1, "ВариантОплаты": "Аванс", "ПроцентПлатежа": 30},
     {"LineNumber": 2, "ВариантОплаты": "Кредит", "ПроцентПлатежа": 65, "Сдвиг": 10},
-    {"LineNumber": 3, "ВариантОплаты": "ГарантийноеУдержание", "ПроцентПлатежа": 5, "ДатаПлатежа": "2027-02-24T00:00:00"},
+    {"LineNumber": 3, "ВариантОплаты": "ГарантийноеУдержание", "ПроцентПлатежа": 5,
+     "ДатаПлатежа": "2027-02-24T00:00:00"},
 ]  # fmt: skip
 
 
@@ -100,6 +101,23 @@ def test_several_contracts_are_summed_and_told_one_by_one(books: Books) -> None:
         " акты 500,00, получено 0,00, долг 500,00 RUB",
         " акты 70,00, получено 0,00, долг 70,00 USD",
     ]
+
+
+def test_exchange_differences_never_eat_debt(books: Books) -> None:
+    """ERPNext#35301: 200 $ of goods at 8, 100 $ prepaid at 6: 100 $ are owed, not 75, whatever the rates do later."""
+    books.deal(122)
+    dollars = {"ДоговорКонтрагента_Key": books.contract("17/26", "840"), "ВалютаДокумента_Key": books.currency("840")}
+    books.rate("840", "2026-10-01", 6)
+    books.rate("840", "2026-11-01", 8)
+    row = {"LineNumber": 1, "СуммаПлатежа": 100, "ДоговорКонтрагента_Key": dollars["ДоговорКонтрагента_Key"]}
+    books.pay(100, day="2026-10-05", РасшифровкаПлатежа=[row], **dollars)
+    books.act(200, day="2026-11-05", **dollars)
+    books.pull()
+    line = "Договор № 17/26: акты 200,00, получено 100,00, долг 100,00 USD"
+    assert line in client(books)["cContractTotals"].splitlines()
+    books.rate("840", "2026-11-24", 95)
+    books.pull(nightly=True)
+    assert line in client(books)["cContractTotals"].splitlines()
 
 
 def test_the_clock_alone_makes_a_debt_overdue(books: Books) -> None:
