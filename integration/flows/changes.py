@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from integration.errors import Busy
 from integration.flows.accept import COUNTERPARTIES, ONEC, POLLED
 from integration.flows.origin import STARTED
+from integration.flows.pull import read_told
 from integration.flows.saving import KIND
 from integration.services import Base, Services
 from integration.work import Arrival, new_id
@@ -37,6 +38,8 @@ def _by_plan(services: Services, base: Base, name: str) -> int:
         told = [ref for table, ref, _erased in changes.refs if table == COUNTERPARTIES]
         arrivals = [Arrival(ONEC, COUNTERPARTIES, "exchange", ref, b"{}", webhook_id=name) for ref in told]
         found = _received(services, arrivals)
+    found += read_told(services, name, [(table, ref) for table, ref, _erased in changes.refs])
+    with base.session():
         if changes.refs:
             base.ask(base.say.acknowledge(changes))
     return found

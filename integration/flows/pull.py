@@ -3,26 +3,28 @@ accounts that they touch computed. Accountants date documents back and edit them
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
 from integration.errors import Busy, Misconfigured
 from integration.flows.paper import owe_acts
-from integration.flows.payment import settle_accounts, today
+from integration.flows.payment import owed_settling, settle_accounts, today
 from integration.flows.profile import learned
 from integration.rules.accounts import Fact, Kind, contracts_of, kind_of, named_by
 from integration.services import Base, Services
-from integration.work import Duty, Outcome, Owed
+from integration.work import Duty, Event, Outcome, Owed, new_id
 from mappers.money import Act, Stamp
 
 KINDS: tuple[Kind, ...] = ("invoice", "act", "payment", "refund")
-SETS = frozenset(
-    {
-        "Document_ПоступлениеНаРасчетныйСчет", "Document_СписаниеСРасчетногоСчета", "Document_РеализацияТоваровУслуг",
-        "Document_СчетНаОплатуПокупателю", "Catalog_ДоговорыКонтрагентов",
-    }
-)  # fmt: skip
+# What 1C's own calls and exchange plans name → how the ledger keeps it.
+SETS: Mapping[str, Kind] = {
+    "Document_ПоступлениеНаРасчетныйСчет": "payment",
+    "Document_СписаниеСРасчетногоСчета": "refund",
+    "Document_РеализацияТоваровУслуг": "act",
+    "Document_СчетНаОплатуПокупателю": "invoice",
+    "Catalog_ДоговорыКонтрагентов": "contract",
+}
 _READ = 100  # documents read between two commits
 
 
@@ -134,13 +136,15 @@ class _Pull:
                 changed.append(stamp.ref_key)
         return changed
 
-    def read(self, kind: Kind, refs: Sequence[str]) -> int:
-        """Read documents with what they name, and keep them, some at a time: what stands is never read twice."""
+    def read(self, kind: Kind, refs: Sequence[str], ours: str = "") -> int:
+        """Read documents with what they name, and keep them, some at a time: what stands is never read twice. `ours`:
+        what belongs to another organisation is left out."""
         news = 0
         for at in range(0, len(refs), _READ):
             some = refs[at : at + _READ]
             with self.base.session():
-                found: list[Fact] = list(self.base.ask(self.base.say.documents(kind, some)))
+                told = self.base.ask(self.base.say.documents(kind, some))
+                found: list[Fact] = [fact for fact in told if fact.organisation == ours or not ours]
                 found += self._named(found)
             erased = set(some) - {fact.ref_key for fact in found if kind_of(fact) == kind}
             with self.services.store.unit("keep facts") as unit:
@@ -175,6 +179,26 @@ class _Pull:
         turned = [replace(act, signed=act.ref_key in signed) for act in known if act.signed != (act.ref_key in signed)]
         with self.services.store.unit("keep signatures") as unit:
             return unit.ledger.keep(self.name, turned)
+
+
+def read_told(services: Services, base_name: str, told: Iterable[tuple[str, str]]) -> int:
+    """Documents that 1C itself says have changed, (set, Ref_Key) each, read however old they are; returns how many were
+    news. Their accounts are marked, and owed to be computed. What is not money is passed over."""
+    refs: dict[Kind, set[str]] = {}
+    for name, ref_key in told:
+        if name in SETS:
+            refs.setdefault(SETS[name], set()).add(ref_key)
+    if not refs:
+        return 0
+    with services.store.lock(f"payments:{base_name}"):
+        pull = _Pull(services, base_name, nightly=True)
+        with pull.base.session():
+            learned(services, pull.base)
+            ours = whose(services, pull.base, base_name)
+        news = sum(pull.read(kind, sorted(refs[kind]), ours) for kind in ("contract", *KINDS) if kind in refs)
+    with services.store.unit("money told by 1C") as unit:
+        unit.owe(owed_settling(base_name), cause=Event("", "ledger", "", "", "", b"", new_id()))
+    return news
 
 
 def read_again(services: Services, base_name: str, kind: Kind, refs: Sequence[str]) -> int:

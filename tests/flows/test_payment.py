@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from integration.flows.changes import pull_counterparties
 from integration.flows.payment import settle_accounts
 from integration.flows.pull import pull_money
 from integration.rules.accounting import computed
@@ -288,6 +289,27 @@ def test_1c_calls_and_is_looked_at_at_once(books: Books) -> None:
     assert books.shown(deal)[1] == "40.0"
 
 
+def test_an_exchange_plan_tells_of_money_however_old(town: Town, tmp_path: Path) -> None:
+    """A document far outside every window is read by its key, of our organisation alone; one erased is taken back."""
+    town.reset(tmp_path, {"onec": {"main": {"exchange_plan": "Обмен", "pull_days": 1, "compare_days": 30}}})
+    books = Books(town)
+    deal = books.deal(1000)
+    old = books.pay(400, books.bill(deal), "2026-02-24")
+    books.pay(300, books.bill(deal), "2026-02-24", Организация_Key=books.head["Контрагент_Key"])
+    books.pull(nightly=True)
+    assert books.shown(deal)[1] == "0.0"
+    told(books)
+    assert books.shown(deal)[1] == "40.0"
+    row = {"LineNumber": 1, "СуммаПлатежа": 250, "СчетНаОплату_Key": books.bill(deal)}
+    books.edit(PAYMENT, old, СуммаДокумента=250, РасшифровкаПлатежа=[row])
+    told(books)
+    assert books.shown(deal)[1] == "25.0"
+    books.erase(PAYMENT, old)
+    told(books)
+    assert books.shown(deal)[1] == "0.0"
+    assert set(town.onec.stats()["changes_waiting"].values()) <= {0}
+
+
 def test_a_retention_that_the_deal_names_later(books: Books) -> None:
     """The deal's own fields are read with the deal, and its account is computed anew."""
     deal = books.deal(1000)
@@ -372,6 +394,12 @@ def test_one_account_that_fails_stops_no_other(books: Books, monkeypatch: pytest
 def test_the_start_of_the_town_is_the_day_of_these_stories() -> None:
     """Documents are dated by hand here: this is the day that they mean."""
     assert START.astimezone(UTC) == datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def told(books: Books) -> None:
+    """The periodic reading of the exchange plan, and everything that comes of it."""
+    pull_counterparties(books.town.world.services, "main")
+    books.town.work()
 
 
 def decide(books: Books, payment: str, obligation: str) -> None:
