@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,14 +20,17 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger as GunicornLogger
 from waitress.server import create_server
 
+from integration.board import Board
 from integration.bootstrap import World
 from integration.errors import Misconfigured
 from integration.flows.answer import Answer
 from integration.flows.origin import mark_start
 from integration.flows.requisites import requisites
 from integration.http.app import create_app
+from integration.http.kpi import KpiRoutes
 from integration.http.parts import Parts, Sender
 from integration.http.requisites import RequisitesRoutes
+from integration.http.stream import Stream
 from integration.settings import Settings
 from mappers.onec.hook import OnecHook
 from tasks import inbound, outbound, periodic
@@ -75,7 +79,10 @@ def web_app(process: Process) -> Flask:
     def ask(inn: str, kpp: str, crm: str | None, onec: str | None, wait: float) -> Answer:
         return requisites(world.services, inn, kpp, crm=crm, onec=onec, patience=wait)
 
-    return create_app(parts, RequisitesRoutes(parts, ask).routes())
+    board = Board(world.redis)
+    stream = Stream(board, seats=world.settings.web.threads // 4)
+    more = (*RequisitesRoutes(parts, ask).routes(), *KpiRoutes(world.services, stream).routes())
+    return create_app(parts, more)
 
 
 def _onec_hook(settings: Settings) -> dict[str, Sender]:
@@ -137,7 +144,15 @@ def serve_web(process: Process) -> None:
         pass  # the database answers, or the reason is told now
     mark_start(process.world.services)
     process.world.close()
+    _many_files()
     _Gunicorn(process).run()
+
+
+def _many_files() -> None:
+    """A listener of the feed is an open file: as many of them as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def work(process: Process, queues: Sequence[str] = (), concurrency: int | None = None, pool: str = "prefork") -> int:

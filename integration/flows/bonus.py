@@ -18,6 +18,7 @@ from integration.rules.accrual import Accrual, accrued, adjusted, packed, spoken
 from integration.rules.allocation import Allocated
 from integration.rules.bonus import Month, month_of
 from integration.rules.earnings import Deal, Moved, Part, Shares, counted, divided, frozen, movements, parts
+from integration.rules.obligations import short
 from integration.services import Services, Unit
 from integration.settings.money import BonusRule
 from integration.work import Owed
@@ -174,8 +175,11 @@ def _told(made: Iterable[Accrual], held: Held, currency: str, client: str) -> li
     payments = {one.ref_key: one for one in held.payments}
     found = []
     for one in made:
-        words = _Words(payments.get(one.key.payment), client, currency)
-        found.append(telling(one, words.of(one)) if one.bonus else one)
+        payment = payments.get(one.key.payment)
+        text = _Words(payment, client, currency).of(one) if one.bonus else ""
+        number = payment.number if payment else ""
+        label = f"Платёж № {short(number)} от {one.key.day:%d.%m.%Y}"
+        found.append(telling(one, text, number=number, label=label))
     return found
 
 

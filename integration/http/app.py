@@ -17,6 +17,7 @@ from integration.http.answers import TRACE, Problem, later
 from integration.http.api import Api
 from integration.http.button import Button
 from integration.http.guard import Guard
+from integration.http.handover import handing_over
 from integration.http.health import Health
 from integration.http.hooks import Bucket, Door
 from integration.http.intake import Intake
@@ -62,7 +63,7 @@ def create_app(parts: Parts, more: Iterable[Route] = ()) -> Flask:
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Transient, _away)
     app.register_error_handler(Exception, _broken)
-    app.wsgi_app = _traced(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = handing_over(_traced(app.wsgi_app))  # type: ignore[method-assign]
     if hops := parts.settings.web.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app

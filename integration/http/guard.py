@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Callable
 
-from flask import request
+from flask import g, request
 from werkzeug.wrappers import Response
 
 from integration.http.answers import Problem
@@ -33,7 +33,8 @@ class Guard:
 
         def view(**names: str) -> Response:
             scope = self._scope()
-            if not allows(scope, route.scope, names.get("manager", "")):
+            g.manager = scope.partition(":")[2]
+            if not allows(scope, route.scope, g.manager if route.own else names.get("manager", "")):
                 raise Problem(403, f"Ключ действует, но прав «{scope}» здесь мало.")
             return once_more(lambda: route.view(**names)) if route.method == "GET" else route.view(**names)
 

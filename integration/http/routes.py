@@ -50,6 +50,7 @@ class Route:
     problems: tuple[int, ...] = ()
     text: str = ""
     hidden: bool = False  # pages for people: served, not described
+    own: bool = False  # a token of one manager's KPI sees its own part of it
 
     @property
     def rule(self) -> str:

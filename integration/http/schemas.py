@@ -73,6 +73,28 @@ _DUTY = {
     "settled_at": MAYBE_TIME,
 }
 _ANYTHING = {"type": "object"}
+_KPI = record(
+    {
+        "rank": {"type": ["integer", "null"], "description": "Место по бонусу; null — в рейтинге нет"},
+        "manager": {"type": "string", "description": "id пользователя CRM"},
+        "name": TEXT,
+        "received": MONEY,
+        "bonus": MONEY,
+        "payments": COUNT,
+        "plan": MAYBE_MONEY,
+        "plan_percent": MAYBE_TEXT,
+        "forecast": {**MAYBE_MONEY, "description": "Чем месяц кончится; только у месяца"},
+        "forecast_parts": {
+            "type": ["object", "null"],
+            "description": "accrued начислено, run_rate по темпу рабочих дней, due по срокам оплаты",
+        },
+        "currency": TEXT,
+    }
+)
+_ACCRUAL = _told(
+    "id kind date payment payment_number crm deal group counted bonus currency rule before after text explanation",
+    allocations=listed(_ANYTHING),
+)
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Problem": record(
@@ -161,6 +183,19 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                     }
                 )
             )
+        }
+    ),
+    "Leaderboard": record({"period": TEXT, "currency": TEXT, "managers": listed(_KPI)}),
+    "ManagerKpi": record(
+        {
+            **_KPI["properties"],
+            "period": TEXT,
+            "others": {**listed(_KPI), "description": "То же в других валютах"},
+            "accruals": {**listed(_ACCRUAL), "description": "Платёж → разнесение → правило → сумма"},
+            "accuracy": {
+                **listed(_told("month day foretold came", error_percent=MAYBE_TEXT)),
+                "description": "Прежние прогнозы: что ожидалось в середине месяца и чем он кончился",
+            },
         }
     ),
     "Requisites": record(

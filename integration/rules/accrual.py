@@ -178,6 +178,6 @@ def spoken(amount: Decimal, currency: str) -> str:
     return f"{text} {_SIGNS.get(currency, currency)}"
 
 
-def telling(one: Accrual, text: str) -> Accrual:
-    """The same accrual with what its manager is told."""
-    return replace(one, detail={**one.detail, "text": text})
+def telling(one: Accrual, text: str, **more: str) -> Accrual:
+    """The same accrual with what its manager is told, and more of what explains it."""
+    return replace(one, detail={**one.detail, "text": text, **more})

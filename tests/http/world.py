@@ -16,11 +16,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from integration import cache
+from integration.board import Board
 from integration.flows.answer import Answer
 from integration.flows.requisites import Unasked
 from integration.http.app import create_app
+from integration.http.kpi import KpiRoutes
 from integration.http.parts import Parts
 from integration.http.requisites import RequisitesRoutes
+from integration.http.stream import Stream
+from integration.services import Services
 from integration.settings import Broker, Crm, Database, Onec, Redis, Secret, Security, Settings, Web
 from integration.store import keys
 from integration.store.engine import connect
@@ -140,7 +145,15 @@ def served(parts: Parts) -> Flask:
     def nobody(*_: Any) -> Answer:
         raise Unasked
 
-    return create_app(parts, RequisitesRoutes(parts, nobody).routes())
+    more = (*RequisitesRoutes(parts, nobody).routes(), *kpi_routes(parts).routes())
+    return create_app(parts, more)
+
+
+def kpi_routes(parts: Parts, feed: Board | None = None) -> KpiRoutes:
+    """KPI over the same store, with a feed of its own."""
+    nothing: Any = {}
+    services = Services(parts.settings, nothing, parts.store, nothing, nothing, parts.now, lambda: 0.5)
+    return KpiRoutes(services, Stream(feed or Board(cache.connect("embedded://")), seats=2, poll=0.01))
 
 
 def rebuilt(world: World, **parts: Any) -> FlaskClient:

@@ -1,0 +1,199 @@
+"""The API of KPI: leaderboards, one manager's roubles, and the live feed over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from integration import cache
+from integration.board import Board
+from integration.http.app import create_app
+from integration.http.handover import handing_over
+from integration.http.stream import Stream
+from integration.rules.accrual import Accrual
+from integration.rules.earnings import Key, Sums
+from integration.rules.kpi import Told
+from mappers.canonical import User
+from tests.http.world import World, bearer, kpi_routes
+from tests.servers.wait import until
+
+ANNA, BORIS = "anna0000000000000", "boris000000000000"
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(cache.connect("embedded://"))
+
+
+@pytest.fixture
+def app(world: World, board: Board) -> Flask:
+    """The application with two managers: Anna has earned 1 000 ₽ of 100 000 ₽, Boris 200 ₽."""
+    with world.store.unit("seed") as unit:
+        unit.holders.keep_users("espo", [User(ANNA, "anna", "Анна Ким"), User(BORIS, "boris", "Борис Ли")])
+        unit.bonuses.enter("account", "RUB", [accrual(ANNA, "100000", "1000"), accrual(BORIS, "20000", "200")], "тест")
+    return create_app(world.parts, kpi_routes(world.parts, board).routes())
+
+
+def accrual(manager: str, gross: str, bonus: str) -> Accrual:
+    day = date(2026, 11, 24)
+    key = Key(f"payment-{manager}", manager, "", day, ("espo", "deal"))
+    part = {"label": "акт № 1 от 24.11.2026", "amount": gross, "explanation": "назван в строке 1"}
+    detail = {"allocations": [part], "rule": "правило с 01.01.2026 для *: 1 %", "before": "0", "after": gross,
+              "label": "Платёж № 5 от 24.11.2026", "text": "Вам начислен бонус"}  # fmt: skip
+    sums = Sums(Decimal(gross), Decimal(gross))
+    return Accrual("accrual", key, "2026-11", "", day, sums, Decimal(bonus), detail)
+
+
+@pytest.mark.parametrize("period", ["2026-11-24", "2026-11", "2026-Q4"])
+def test_the_leaderboard_of_a_period(app: Flask, period: str) -> None:
+    """The best bonus first, sums as text, names beside the ids."""
+    told = app.test_client().get(f"/api/kpi/{period}", headers=bearer("operator-token")).json
+    assert [(one["rank"], one["manager"], one["name"], one["bonus"]) for one in told["managers"]] == [
+        (1, ANNA, "Анна Ким", "1000.00"), (2, BORIS, "Борис Ли", "200.00")
+    ]  # fmt: skip
+    assert (told["period"], told["managers"][0]["received"], told["managers"][0]["payments"]) == (
+        period, "100000.00", 1
+    )  # fmt: skip
+
+
+def test_where_each_rouble_came_from(app: Flask) -> None:
+    """Payment → allocation → rule → sum, by id or by user name."""
+    for name in (ANNA, "anna"):
+        told = app.test_client().get(f"/api/kpi/2026-11/{name}", headers=bearer("operator-token")).json
+        [one] = told["accruals"]
+        assert (told["rank"], told["bonus"], one["bonus"], one["counted"]) == (1, "1000.00", "1000.00", "100000.00")
+        assert one["explanation"] == (
+            "Платёж № 5 от 24.11.2026: засчитано 100 000 ₽ → акт № 1 от 24.11.2026: 100 000 ₽ (назван в строке 1) → "
+            "правило с 01.01.2026 для *: 1 % → засчитано за 2026-11: было 0 ₽, стало 100 000 ₽ → бонус +1 000 ₽"
+        )
+
+
+def test_who_has_nothing_yet_is_shown_zeros(app: Flask) -> None:
+    told = app.test_client().get("/api/kpi/2026-10/anna", headers=bearer("operator-token")).json
+    assert (told["rank"], told["bonus"], told["accruals"]) == (None, "0.00", [])
+
+
+@pytest.mark.parametrize(
+    ("scope", "path", "status"),
+    [
+        ("read", "2026-11", 200),
+        ("read", f"2026-11/{ANNA}", 200),
+        (f"kpi:{ANNA}", f"2026-11/{ANNA}", 200),
+        (f"kpi:{ANNA}", f"2026-11/{BORIS}", 403),
+        (f"kpi:{ANNA}", "2026-11", 403),
+        ("read", "2026-13", 400),
+        ("read", "2026-Q5", 400),
+        ("read", "2026-02-30", 400),
+    ],
+)
+def test_who_may_see_what(world: World, app: Flask, scope: str, path: str, status: int) -> None:
+    """A manager's token shows his own figures alone."""
+    answer = app.test_client().get(f"/api/kpi/{path}", headers=bearer(world.token(scope)))
+    assert answer.status_code == status
+
+
+# -- the feed -----------------------------------------------------------------------------------------------------
+
+
+def say(board: Board, number: int, manager: str = ANNA) -> str:
+    board.tell(Told(number, manager, (), {"manager": manager, "text": f"бонус {number}"}))
+    return board.last()
+
+
+@contextmanager
+def listening(app: Flask, token: str = "operator-token", **headers: str) -> Iterator[socket.socket]:
+    """The application as gunicorn calls it, with a connection of which the test holds the other end."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(10)
+    environ = app.test_request_context("/api/kpi/stream", headers={**bearer(token), **headers}).request.environ
+    environ["gunicorn.socket"] = theirs
+    with theirs, pytest.raises(BrokenPipeError):
+        app.wsgi_app(environ, lambda *_: lambda _: None)
+    with ours:
+        yield ours
+
+
+def heard(connection: socket.socket, until_text: str) -> str:
+    """What comes up to a text."""
+    got = b""
+    while until_text.encode() not in got:
+        part = connection.recv(65536)
+        assert part, got
+        got += part
+    return got.decode()
+
+
+def texts(raw: str) -> list[str]:
+    return [json.loads(line[6:])["text"] for line in raw.splitlines() if line.startswith("data: ")]
+
+
+def test_every_listener_hears_each_accrual_once(app: Flask, board: Board) -> None:
+    """From now on; the server's own socket is left closed, the connection is the stream's."""
+    say(board, 1)
+    with listening(app) as one, listening(app) as other:
+        say(board, 2)
+        say(board, 3)
+        for connection in (one, other):
+            raw = heard(connection, "бонус 3")
+            assert raw.startswith("HTTP/1.1 200 OK\r\n")
+            assert "Content-Type: text/event-stream" in raw
+            assert "Content-Length" not in raw
+            assert texts(raw) == ["бонус 2", "бонус 3"]
+
+
+def test_who_comes_back_gets_what_he_missed(app: Flask, board: Board) -> None:
+    """Last-Event-ID: nothing twice, nothing lost, whether the process still knows the entries or not."""
+    first = say(board, 1)
+    say(board, 2)
+    with listening(app, **{"Last-Event-ID": first}) as connection:
+        say(board, 3)
+        assert texts(heard(connection, "бонус 3")) == ["бонус 2", "бонус 3"]
+    with listening(app, **{"Last-Event-ID": first}) as connection:
+        assert texts(heard(connection, "бонус 3")) == ["бонус 2", "бонус 3"]
+
+
+def test_a_managers_token_hears_his_own_alone(world: World, app: Flask, board: Board) -> None:
+    with listening(app, world.token(f"kpi:{ANNA}")) as connection:
+        say(board, 1, BORIS)
+        say(board, 2)
+        assert texts(heard(connection, "бонус 2")) == ["бонус 2"]
+
+
+def test_a_listener_that_left_is_let_go(world: World, board: Board) -> None:
+    """Its socket is closed, the others go on."""
+    stream = Stream(board, seats=1, poll=0.01)
+    ours, theirs = socket.socketpair()
+    stream.take(theirs, b"", "", "0-0")
+    ours.recv(100)
+    ours.close()
+    until(lambda: theirs.fileno() == -1, 5)
+
+
+def test_a_server_that_hides_its_sockets_serves_a_few(app: Flask, board: Board) -> None:
+    """From its own threads; one more is asked to come later."""
+    client = app.test_client()
+    answers = [client.get("/api/kpi/stream", headers=bearer("operator-token")) for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 503]
+    say(board, 1)
+    heard_ = iter(answers[0].response)
+    raw = ""
+    while "бонус 1" not in raw:
+        part: Any = next(heard_)
+        raw += part.decode()
+    assert texts(raw) == ["бонус 1"]
+    answers[0].close()
+    assert client.get("/api/kpi/stream", headers=bearer("operator-token")).status_code == 200
+
+
+def test_the_rest_is_served_as_ever() -> None:
+    """Only a view that asks for it gives its connection away."""
+    app = handing_over(lambda environ, start: [start("200 OK", []) or b"body"])
+    assert app({}, lambda *_: None) == [b"body"]
