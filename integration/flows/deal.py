@@ -87,7 +87,7 @@ def tell_deal(services: Services, duty: Duty) -> Outcome:
     link = invoice_link(services, crm_name, deal_id)
     if link is not None and link.state == "posted" and link.version != duty.payload.get("seen"):
         return Outcome("skipped", "Счёт тем временем создан или обновлён")
-    text = _why_not(link, reason)
+    text = why_not(link, reason)
     short = text if len(text) <= SYNC_STATUS_LIMIT else text[: SYNC_STATUS_LIMIT - 1] + "…"
     version = deal.version
     try:
@@ -120,7 +120,7 @@ def invoice_link(services: Services, crm: str, deal_id: str) -> Link | None:
     return links[0] if links else None
 
 
-def _why_not(link: Link | None, reason: str) -> str:
+def why_not(link: Link | None, reason: str) -> str:
     """The sentence for the manager: what did not happen, and why."""
     if link is None:
         what = "Счёт не создан"

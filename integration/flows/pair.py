@@ -9,6 +9,7 @@ from typing import Any
 
 from integration.errors import Conflict, Transient
 from integration.flows.answer import kept_row
+from integration.flows.notice import owed_notice
 from integration.flows.profile import learned
 from integration.flows.saving import KIND
 from integration.rules.agreement import agreed_after, decide, plain
@@ -68,7 +69,9 @@ class Pair:
         written = [name for name, one in decisions.items() if one.writes]
         waits = [name for name, one in decisions.items() if one.action == "conflict"]
         if waits:
-            return Outcome("done", f"Ждут решения: {', '.join(waits)} (crm1c conflicts)", owes, (new,))
+            return Outcome(
+                "done", f"Ждут решения: {', '.join(waits)} (crm1c conflicts)", owes + self._asked(waits), (new,)
+            )
         if not written:
             return Outcome("unchanged", "Стороны согласны", owes, (new,))
         return Outcome("done", f"Согласовано: {', '.join(written)}", owes, (new,))
@@ -150,6 +153,15 @@ class Pair:
         if reasons:
             crm = self.services.crms[self.link.crm]
             crm.ask(crm.say.tell_account(self.account.id, "Обмен с 1С. " + " ".join(reasons)))
+
+    def _asked(self, waits: list[str]) -> tuple[Owed, ...]:
+        """The client's manager hears of a conflict where he reads more than the stream, which `_tell` wrote to."""
+        with self.services.store.unit("conflicts that wait") as unit:
+            open_ = [one for one in unit.parties.clashes(self.link) if one.state == "open" and not one.take]
+        values = ", ".join(f"{one.field}: в CRM «{one.crm_value}», в 1С «{one.onec_value}»" for one in open_)
+        cause = f"conflict:{self.link.crm}:{self.account.id}:{values}"
+        text = f"Ждут решения поля, которые изменили и в CRM, и в 1С: {values or ', '.join(waits)}. crm1c conflicts"
+        return owed_notice(self.services, self.link.crm, "", cause, text, account=self.account.id, told=("crm",))
 
     def _tell_untaken(self, decisions: Mapping[str, Decision], before: Party, after: Party) -> None:
         """A contact that 1C's card keeps as it was: its editor learns where to change it."""

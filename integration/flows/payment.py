@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from integration.flows.bonus import accrue
+from integration.flows.notice import owed_notice
 from integration.flows.origin import starts
 from integration.flows.publish import owed_event
 from integration.flows.totals import CLIENT, owed_totals
@@ -63,9 +64,10 @@ def settle_account(services: Services, account: Account, fresh: date, cause: str
         turns = unit.ledger.stand(account, now.standings)
         unit.ledger.ask(account, now.questions)
         turns = _to_be_told(held, turns, now, fresh)
-        events = list(_events(services, account, held, turns))
+        events = list(_events(services, account, held, turns, now))
         tell = bool(events) or any(entry.position.date >= fresh for entry in now.moved)
         owes = [*events, *_shows(services, held, now, tell=tell)]
+        owes += _waiting(services, held, now, fresh)
         owes += accrue(services, unit, account, held, now.allocated, day, fresh, cause)
         sums = Sums(label_of(held.contract), totals(now.allocated, day))
         before = unit.ledger.sum_up(account, sums.packed(), turns_on(now.allocated, day))
@@ -139,12 +141,27 @@ def _shows(services: Services, held: Held, now: Computed, *, tell: bool) -> Iter
         yield Owed("show_deal", f"crm:{link.crm}", key, payload, merge=f"show_money:{key}:{tell}")
 
 
+def _waiting(services: Services, held: Held, now: Computed, fresh: date) -> Iterable[Owed]:
+    """Fresh payments that wait for a decision, told to the manager of the account's latest deal, each once."""
+    deals = [link for link in held.deals if link.crm in services.crms]
+    payments = {one.ref_key: one for one in held.payments}
+    for question in now.questions:
+        paid = payments.get(question.document)
+        if question.kind != "proposal" or paid is None or paid.date < fresh or not deals:
+            continue
+        latest = max(deals, key=lambda link: (link.agreed.get("date", ""), link.record_id))
+        text = f"Платёж № {paid.number} от {paid.date:%d.%m.%Y} на {money(paid.amount)} {paid.currency} ждёт решения: "
+        text += f"{question.reason}. Бухгалтеру: crm1c allocations list"
+        cause = f"question:{latest.base}:{question.document}:{question.reason}"
+        yield from owed_notice(services, latest.crm, latest.record_id, cause, text)
+
+
 # -- the bus ------------------------------------------------------------------------------------------------------
 
 
 def _to_be_told(held: Held, turns: Iterable[Turn], now: Computed, fresh: date) -> list[Turn]:
     """What fresh payments have moved; what none has moved, if the document itself is fresh."""
-    facts: list[Fact] = [*held.payments, *held.acts, *held.invoices]
+    facts: list[Fact] = [*held.payments, *held.refunds, *held.acts, *held.invoices]
     days = {one.ref_key: day_of(one) or date.min for one in facts}
     moved: dict[str, bool] = {}
     for entry in now.moved:
@@ -153,8 +170,11 @@ def _to_be_told(held: Held, turns: Iterable[Turn], now: Computed, fresh: date) -
     return [turn for turn in turns if moved.get(turn.ref_key, days.get(turn.ref_key, date.min) >= fresh)]
 
 
-def _events(services: Services, account: Account, held: Held, turns: Iterable[Turn]) -> Iterable[Owed]:
-    payments = {one.ref_key: one for one in held.payments}
+def _events(
+    services: Services, account: Account, held: Held, turns: Iterable[Turn], now: Computed
+) -> Iterable[Owed]:
+    stand = {one.ref_key: one for one in now.standings}
+    payments: dict[str, Payment] = {one.ref_key: one for one in (*held.payments, *held.refunds)}
     documents: dict[str, Act | Invoice] = {one.ref_key: one for one in held.invoices}
     documents |= {one.ref_key: one for one in held.acts}
     for turn in turns:
@@ -162,9 +182,9 @@ def _events(services: Services, account: Account, held: Held, turns: Iterable[Tu
         fact = payment or documents.get(turn.ref_key)
         if fact is None or (payment and not belongs(account, payment)):
             continue
-        kind = event_of(turn, payment=payment is not None)
+        kind = event_of(turn, kind_of(payment) if payment else "obligation")
         subject = (account.base, account.id, turn.ref_key, str(turn.number))
-        data = _of_payment(payment) if payment else _of_obligation(turn, documents[turn.ref_key])
+        data = _of_payment(payment) if payment else _of_obligation(turn, documents[turn.ref_key], stand)
         data |= {"base": account.base, "ref_key": turn.ref_key, "counterparty": account.counterparty}
         yield from owed_event(services, kind, subject, data | {"contract": account.contract})
 
@@ -174,10 +194,14 @@ def _of_payment(payment: Payment) -> dict[str, Any]:
     return told | {"amount": str(payment.amount), "purpose": payment.purpose}
 
 
-def _of_obligation(turn: Turn, document: Act | Invoice) -> dict[str, Any]:
-    day = day_of(document)
-    told = {"number": document.number, "date": day.isoformat() if day else None}
-    return told | {"status": turn.after, "before": turn.before or None}
+def _of_obligation(turn: Turn, document: Act | Invoice, stand: Mapping[str, Standing]) -> dict[str, Any]:
+    day, now = day_of(document), stand.get(turn.ref_key)
+    told: dict[str, Any] = {"number": document.number, "date": day.isoformat() if day else None}
+    told |= {"status": turn.after, "before": turn.before or None}
+    if now is None:
+        return told
+    sums = {"amount": str(now.amount), "paid": str(now.paid), "percent": str(now.percent), "currency": now.currency}
+    return told | sums | {"overdue": "overdue" in now.flags}
 
 
 def money_note(before: Mapping[str, Any] | None, status: Status, at: str, words: Mapping[Any, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from integration.errors import Busy, Crm1cError, Held
 from integration.flows.accept import accept
-from integration.flows.deal import invoice_link, show_deal, tell_deal
+from integration.flows.deal import invoice_link, show_deal, tell_deal, why_not
 from integration.flows.holder import managers
 from integration.flows.invoice import invoice
 from integration.flows.kpi import kpi
@@ -133,15 +133,22 @@ def _told(services: Services, work: Duty | Event, kind: str, reason: str) -> tup
         cause, text = unsent(services, work, _UNSENT.get(kind, reason))
         return owed_notice(services, work.payload["crm"], work.payload["deal"], cause, text)
     if work.kind == "counterparty" and "account" in work.payload:
-        payload = {name: work.payload[name] for name in ("crm", "account")} | {"reason": _UNSYNCED.get(kind, reason)}
-        return (Owed("tell_account", f"crm:{payload['crm']}", work.key, payload),)
+        crm, account, reason = work.payload["crm"], work.payload["account"], _UNSYNCED.get(kind, reason)
+        payload = {"crm": crm, "account": account, "reason": reason}
+        cause, text = f"counterparty:{crm}:{account}:{reason}", f"Обмен с 1С остановлен: {reason}"
+        more = owed_notice(services, crm, "", cause, text, account=account, told=("crm",))
+        return (Owed("tell_account", f"crm:{crm}", work.key, payload), *more)
     if work.kind != "invoice":
         return ()
     crm, deal = work.payload["crm"], work.payload["deal"]
     reason = _GAVE_UP.get(kind, reason)
     link = invoice_link(services, crm, deal)
-    payload = {"crm": crm, "deal": deal, "reason": reason, "seen": link.version if link else ""}
-    return (Owed("tell_deal", f"crm:{crm}", work.key, payload),)
+    seen = link.version if link else ""
+    payload = {"crm": crm, "deal": deal, "reason": reason, "seen": seen}
+    more = owed_notice(
+        services, crm, deal, f"invoice:{crm}:{deal}:{seen}:{reason}", why_not(link, reason), told=("crm",)
+    )
+    return (Owed("tell_deal", f"crm:{crm}", work.key, payload), *more)
 
 
 def _names(work: Duty | Event) -> dict[str, str]:

@@ -253,6 +253,12 @@ def _rates(value: object) -> dict[str, Decimal]:
     return {group: PERCENT.parse(rate) for group, rate in value.items()}
 
 
+def _zones(value: object) -> dict[str, ZoneInfo]:
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004
+    return {name: _zone(zone) for name, zone in value.items()}
+
+
 TEXT = Check(_text, "непустая строка в кавычках")
 BY_TYPE: dict[Any, Check] = {
     str: TEXT,
@@ -273,6 +279,7 @@ PERCENT = amount("0", "100", 'процент от 0 до 100 в кавычках
 Percent = Annotated[Decimal, PERCENT]
 Rates = Annotated[Mapping[str, Decimal], Check(_rates, f"таблица: товарная группа = {PERCENT.allowed}")]
 Shares = Annotated[Mapping[str, Decimal], Check(_rates, f"таблица: менеджер = {PERCENT.allowed}")]
+Zones = Annotated[Mapping[str, ZoneInfo], Check(_zones, 'таблица: менеджер = часовой пояс: "Asia/Omsk"')]
 Dates = Annotated[tuple[date, ...], many(BY_TYPE[date])]
 Link = Annotated[str, link("http", "https")]
 Name = Annotated[str, matching(r"[^\W\d][\w.]*|", 'имя поля латиницей или "" (не использовать)')]

@@ -91,6 +91,8 @@ class Settings:
             wrong["plan"] = "два плана одного менеджера на один месяц"
         if self.mail is None and self.paper is not None and self.paper.acts == "mail":
             wrong["paper"] = 'acts = "mail" отправляет акты почтой: нужна таблица [mail]'
+        if "mail" in self.notices.channels and (self.mail is None or not self.mail.host):
+            wrong["notices"] = "канал mail – письмо менеджеру: нужна таблица [mail] с host"
         unknown = [name for name, shop in self.shop.items() if shop.onec is not None and shop.onec not in self.onec]
         if unknown:
             wrong["shop"] = f"{', '.join(unknown)}: в onec названа база, таблицы которой нет"

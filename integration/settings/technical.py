@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from integration.settings import checks as c
-from integration.settings.checks import Hosts, Job, Link, Seconds, Secrets
+from integration.settings.checks import Hosts, Job, Link, Seconds, Secrets, Zones
 from integration.settings.values import Cron, Every, Wrong
 
 DatabaseUrl = Annotated[
@@ -148,13 +148,15 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Notices:
-    """What managers are told, and how; `quiet`: when only the CRM is written to."""
+    """What managers are told, and how; `quiet`: when only the CRM is written to, by each manager's own clock
+    (`zones`)."""
 
     channels: Annotated[tuple[str, ...], c.many(c.one_of("crm", "mail", "apprise"))] = ("crm",)
     quiet: (
         Annotated[str, c.matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", 'часы покоя: "21:00-08:00"')]
         | None
     ) = None
+    zones: Zones = field(default_factory=dict)
     apprise: Secrets = ()
 
     def settled(self) -> Notices:

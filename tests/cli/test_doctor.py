@@ -193,12 +193,6 @@ def no_account(shell: Shell) -> None:
     )
 
 
-def notices_without_mail(shell: Shell) -> None:
-    text = (shell.folder / "crm1c.toml").read_text("utf-8")
-    text = re.sub(r"(?s)\[mail\].*?\[paper\]", "[paper]", text)
-    (shell.folder / "crm1c.toml").write_text(text + '\n[notices]\nchannels = ["crm", "mail"]\n', "utf-8")
-
-
 @pytest.mark.parametrize(
     ("ill", "where", "words"),
     [
@@ -208,7 +202,6 @@ def notices_without_mail(shell: Shell) -> None:
         (broken_letter, "почта", "Шаблон письма не годится"),
         (broken_paper, "печать", "mine.typ не собирается"),
         (no_account, "печать main", "не указан банковский счёт"),
-        (notices_without_mail, "уведомления", "добавьте таблицу [mail]"),
     ],
 )
 def test_a_trouble_of_letters_is_a_line_too(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from tests.integration.paper_reading import payment, text_of
 
 MAILBOX = "buh@romashka.example"
 WRITTEN = {**CLIENT, "emailAddress": MAILBOX}
-NIGHT = datetime(2026, 11, 24, 19, 30, tzinfo=UTC)  # 22:30 in Moscow
 
 
 @pytest.fixture
@@ -251,19 +249,3 @@ def test_old_papers_make_room_but_are_remembered(mailing: Town, post: Mail) -> N
         cleanup(mailing.world.store)
         assert [bool(row.pdf) for row in rows(mailing)] == left
         assert all((row.state, row.recipient) == ("sent", MAILBOX) for row in rows(mailing))
-
-
-def test_notices_by_mail_wait_for_the_morning_and_come_once(place: Town, tmp_path: Path, post: Mail) -> None:
-    """Quiet hours: the stream is written at once, the mailbox at eight; the same cause tells nothing again."""
-    notices = {"notices": {"channels": ["crm", "mail"], "quiet": "21:00-08:00"}}
-    place.reset(tmp_path, table(post) | notices, start=NIGHT)
-    [role] = [one for one in place.crm.store.rows("Role") if one["name"] == "1C Integration"]
-    role["data"] = {**role["data"], "User": {"read": "all"}}  # by default a CRM's role shows no users
-    deal = place.deal(account=CLIENT)
-    event = place.done(deal)
-    place.replay(event.id)
-    manager = [letter for letter in post.letters() if letter["to"] == ["ivanova@crm.example"]]
-    assert len(manager) == 1
-    assert "нет адреса почты" in manager[0]["text"]
-    assert place.now().hour == 5  # 08:00 in Moscow
-    assert len([one for one in place.notes(deal) if "нет адреса почты" in one]) == 1

@@ -37,6 +37,9 @@ def test_nothing_is_printed_unless_somebody_gets_it() -> None:
         ("paper", {"acts": "always"}, "paper.acts"),
         ("paper", {"acts": "mail"}, "нужна таблица .mail."),
         ("notices", {"channels": ["sms"]}, "notices.channels"),
+        ("notices", {"channels": ["mail"]}, "нужна таблица .mail. с host"),
+        ("notices", {"zones": {"petrov": "Mars/Base"}}, "notices.zones"),
+        ("notices", {"zones": "Asia/Omsk"}, "notices.zones"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_key(table: str, values: dict[str, Any], told: str) -> None:
