@@ -12,7 +12,6 @@ from integration.work import own_key
 
 T = TypeVar("T")
 
-_NOTED = frozenset({"counterparty"})  # objects that are looked for before their lock is taken (`made_since`)
 _SKEW = timedelta(seconds=10)
 _BEGUN, _LOST, _OVER = "begun", "lost", "over"  # how far a create has come, as it is noted before and after
 
@@ -52,8 +51,6 @@ def create_unfound(services: Services, about: str, key: tuple[str, ...], create:
         stands = isinstance(error.data, Mapping) and "ref_key" in error.data
         _note(services, about, key, _LOST if stands else _OVER)
         raise
-    if about in _NOTED:
-        services.store.set_watermark(f"made:{lock_name(about, key)}", services.now().isoformat())
     return made
 
 
@@ -70,8 +67,8 @@ def _refuse_while_doubted(services: Services, about: str, key: tuple[str, ...]) 
 
 def made_since(services: Services, about: str, key: tuple[str, ...], moment: datetime) -> bool:
     """May crm1c have created this object since it was looked for at `moment`? Clocks of hosts differ a little."""
-    made = services.store.watermark(f"made:{lock_name(about, key)}")
-    return made is not None and datetime.fromisoformat(made) >= moment - _SKEW
+    begun = _noted(services, about, key)[1]
+    return begun is not None and begun >= moment - _SKEW
 
 
 def doubted(services: Services, about: str, key: tuple[str, ...]) -> datetime | None:

@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Engine, Table, bindparam, delete, select, update
+from sqlalchemy import Engine, Table, bindparam, delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration.errors import Busy, Transient
 from integration.steps import boundary
 from integration.store.boxes import insert_for
-from integration.store.engine import READ, reaching
+from integration.store.engine import READ, alone, reaching
 from integration.store.schema import Moment, leases
 
 # What every session with 1C needs, built once.
@@ -119,7 +119,7 @@ def take(engine: Engine, name: str, now: datetime, lease: float) -> tuple[str, s
     """Take the lease if it is free or ran out: (token, the note its last holder left). None: taken."""
     token = secrets.token_hex(16)
     row = {"name": name, "token": token, "until": now + timedelta(seconds=lease), "now": now}
-    with engine.begin() as conn:
+    with alone(engine) as conn:
         taken = conn.execute(_take(conn.dialect.name), row).one_or_none()
     return None if taken is None else (token, taken.note)
 
@@ -130,14 +130,29 @@ def _take(dialect: str) -> Any:
     anew = {"token": put.excluded.token, "until": put.excluded.until}
     ran_out = leases.c.until <= bindparam("now", type_=Moment)
     put = put.on_conflict_do_update(index_elements=["name"], set_=anew, where=ran_out)
-    return put.returning(leases.c.note)
+    return put.returning(leases.c.note, *_unhurried(dialect))
+
+
+def _unhurried(dialect: str) -> tuple[Any, ...]:
+    """Something to return that lets this transaction's commit not wait for the disk.
+
+    A lease lost with the server that held it is taken anew, and one given back in vain runs out. What is guarded by a
+    lease begins with a commit of its own (the note of a create), which brings this one to the disk before it.
+    """
+    return (func.set_config("synchronous_commit", "off", True),) if dialect == "postgresql" else ()
 
 
 def give_back(engine: Engine, name: str, token: str, now: datetime, note: str = "") -> None:
     """Free the lease, if it is still ours, and leave `note` for the next holder; without one the row goes too."""
     mine = {"mine": name, "held": token}
-    with engine.begin() as conn:
+    with alone(engine) as conn:
+        free, forget = _given_back(conn.dialect.name)
         if note:
-            conn.execute(_FREE, {**mine, "token": None, "until": now, "note": note})
+            conn.execute(free, {**mine, "token": None, "until": now, "note": note})
         else:
-            conn.execute(_FORGET, mine)
+            conn.execute(forget, mine)
+
+
+@cache
+def _given_back(dialect: str) -> tuple[Any, Any]:
+    return tuple(one.returning(leases.c.name, *_unhurried(dialect)) for one in (_FREE, _FORGET))  # type: ignore[return-value]

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from integration.steps import boundary
 from integration.store import boxes, keys
 from integration.store.bonuses import SqlBonuses
-from integration.store.engine import READ, reaching
+from integration.store.engine import READ, alone, reaching
 from integration.store.holders import SqlHolders
 from integration.store.kpi import SqlKpi
 from integration.store.ledger import SqlLedger
@@ -165,5 +165,7 @@ class Transactions:
 
     def set_watermark(self, name: str, value: str) -> None:
         """Remember how far a periodic pull has come."""
-        with self.unit("watermark") as unit:
-            keys.set_watermark(unit.conn, name, value, unit.now)
+        boundary("watermark: before commit")
+        with reaching(), alone(self.engine) as conn:
+            keys.set_watermark(conn, name, value, self.now())
+        boundary("watermark: committed")
