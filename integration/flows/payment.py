@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from integration.flows.bonus import accrue
 from integration.flows.notice import owed_notice
@@ -16,14 +16,14 @@ from integration.flows.origin import starts
 from integration.flows.publish import owed_event
 from integration.flows.totals import CLIENT, owed_totals
 from integration.rules.accounting import Computed, belongs, computed, event_of
-from integration.rules.accounts import RETENTION, Account, Fact, Held, Turn, day_of
+from integration.rules.accounts import RETENTION, Account, Fact, Held, Standing, Turn, day_of
 from integration.rules.contracts import Sums, label_of, turns_on
 from integration.rules.status import Status, of_deal, totals
 from integration.rules.wording import money
 from integration.services import Services
 from integration.work import Event, Link, Owed, new_id
 from mappers.canonical import Deal, Invoice
-from mappers.money import Act, Payment
+from mappers.money import Act, Payment, Refund
 
 log = logging.getLogger("crm1c.work")
 MONEY = "money"  # of an invoice link's agreed state: what the deal last showed of its payments
@@ -170,9 +170,7 @@ def _to_be_told(held: Held, turns: Iterable[Turn], now: Computed, fresh: date) -
     return [turn for turn in turns if moved.get(turn.ref_key, days.get(turn.ref_key, date.min) >= fresh)]
 
 
-def _events(
-    services: Services, account: Account, held: Held, turns: Iterable[Turn], now: Computed
-) -> Iterable[Owed]:
+def _events(services: Services, account: Account, held: Held, turns: Iterable[Turn], now: Computed) -> Iterable[Owed]:
     stand = {one.ref_key: one for one in now.standings}
     payments: dict[str, Payment] = {one.ref_key: one for one in (*held.payments, *held.refunds)}
     documents: dict[str, Act | Invoice] = {one.ref_key: one for one in held.invoices}
@@ -182,7 +180,8 @@ def _events(
         fact = payment or documents.get(turn.ref_key)
         if fact is None or (payment and not belongs(account, payment)):
             continue
-        kind = event_of(turn, kind_of(payment) if payment else "obligation")
+        of: Literal["payment", "refund"] = "refund" if isinstance(payment, Refund) else "payment"
+        kind = event_of(turn, of if payment else "obligation")
         subject = (account.base, account.id, turn.ref_key, str(turn.number))
         data = _of_payment(payment) if payment else _of_obligation(turn, documents[turn.ref_key], stand)
         data |= {"base": account.base, "ref_key": turn.ref_key, "counterparty": account.counterparty}

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from integration.rules.accounting import Computed, computed
 from integration.rules.accounts import Held
+from integration.rules.contracts import label_of
 from integration.rules.exchange import digits
 from integration.rules.obligations import Obligation
 from integration.rules.positions import Position
-from integration.rules.status import of_deal
+from integration.rules.status import of_deal, totals
 from integration.services import Ledger
 from integration.settings.money import Allocation
 from integration.work import Link
-from mappers.money import Act, Payment
+from mappers.money import Act, Payment, Refund
 
 
 def deal_story(ledger: Ledger, link: Link, options: Allocation, day: date) -> dict[str, Any] | None:
     """Everything that the ledger knows of the deal of this invoice, computed from the facts as they stand; None: it
-    knows nothing of it yet. `advance` is the whole account's."""
+    knows nothing of it yet. `advance`, `refunds` and `contract` are the whole account's."""
     account = ledger.account_of(link.base, "invoice", link.ref_key)
     if account is None:
         return None
@@ -44,6 +46,12 @@ def deal_story(ledger: Ledger, link: Link, options: Allocation, day: date) -> di
         "acts": [_act(one, now) for one in sorted(acts, key=lambda one: (one.date, one.number))],
         "payments": [_payment(one, now, positions, held.currency) for one in payments],
         "allocations": [_allocation(one, held, mine) for one in positions],
+        "refunds": [
+            _refund(one)
+            for one in sorted(held.refunds, key=lambda one: (one.date, one.number))
+            if one.posted and not one.deleted
+        ],
+        "contract": _contract(held, now, day),
     }
 
 
@@ -90,6 +98,24 @@ def _payment(payment: Payment, now: Computed, positions: Iterable[Position], cur
         "allocated": money(mine, currency),
         "advance": money(advance, currency),
     }
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    return {
+        "ref_key": refund.ref_key,
+        "number": refund.number,
+        "date": refund.date.isoformat(),
+        "amount": money(refund.amount, refund.currency),
+        "currency": refund.currency,
+        "purpose": refund.purpose,
+    }
+
+
+def _contract(held: Held, now: Computed, day: date) -> dict[str, Any]:
+    """What the whole contract comes to: its other deals are in it."""
+    sums = totals(now.allocated, day)
+    told = {one.name: money(getattr(sums, one.name), sums.currency) for one in fields(sums) if one.name != "currency"}
+    return {"label": label_of(held.contract), "currency": sums.currency, **told}
 
 
 def _allocation(one: Position, held: Held, mine: dict[str, Obligation]) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class Button:
             "acts": [],
             "payments": [],
             "allocations": [],
+            "refunds": [],
+            "contract": None,
         }
         return answer({"invoice": invoice, **(story or nothing)})
 

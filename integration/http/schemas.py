@@ -165,6 +165,19 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                     rate=MAYBE_TEXT,
                 )
             ),
+            "refunds": {
+                **listed(_told("ref_key number date amount currency purpose")),
+                "description": "Возвраты по всему договору",
+            },
+            "contract": {
+                "anyOf": [
+                    _told(
+                        "label currency invoiced owed received refunded allocated advance debt overdue retention",
+                    ),
+                    {"type": "null"},
+                ],
+                "description": "Итоги договора: акты owed, долг debt, из него overdue и retention",
+            },
         }
     ),
     "Papers": record(

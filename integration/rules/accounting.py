@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from integration.rules.accounts import Account, Held, Question, Standing, Turn, accounts_of, with_deals_terms
 from integration.rules.allocation import Allocated, Facts, allocate
@@ -17,6 +18,7 @@ from integration.settings.money import Allocation as Options
 from mappers.money import Payment
 
 RECEIVED = "received"  # the code of a live payment
+REFUNDED = "refunded"  # the code of a live refund
 GONE = "gone"  # the code of what is no longer live
 
 
@@ -53,7 +55,11 @@ def computed(account: Account, held: Held, options: Options, today: date) -> Com
         allocated=result,
         statuses=told,
         moved=entries(held.positions, result.positions),
-        standings=(*_of_obligations(told), *_of_payments(account, held, facts.rates, result)),
+        standings=(
+            *_of_obligations(told),
+            *_of_payments(account, held, facts.rates, result),
+            *_of_refunds(account, held, facts.rates),
+        ),
         questions=_questions(result),
     )
 
@@ -64,12 +70,14 @@ def belongs(account: Account, payment: Payment) -> bool:
     return account.contract == (payment.contract if payment.contract in contracts else min(contracts))
 
 
-def event_of(turn: Turn, *, payment: bool) -> str:
+def event_of(turn: Turn, of: Literal["payment", "refund", "obligation"]) -> str:
     """What a change of code is called on the bus."""
-    if payment:
+    if of != "obligation":
         if turn.after == GONE:
-            return "payment.reversed"
-        return "payment.changed" if turn.before == RECEIVED else "payment.received"
+            return f"{of}.reversed"
+        if turn.before == turn.after:
+            return f"{of}.changed"
+        return "payment.received" if of == "payment" else "refund.made"
     if turn.after == GONE:
         return "obligation.cancelled"
     if turn.after in ("closed", "paid") and turn.before != turn.after:
@@ -99,6 +107,18 @@ def _of_payments(account: Account, held: Held, rates: Rates, result: Allocated) 
                 paid = taken.get(payment.ref_key, Decimal(0))
                 share = percent(paid, part.settled)
                 found.append(Standing(payment.ref_key, RECEIVED, share, part.settled, paid, held.currency))
+    return found
+
+
+def _of_refunds(account: Account, held: Held, rates: Rates) -> list[Standing]:
+    """What each live refund gave back, in the account's currency."""
+    found = []
+    for refund in held.refunds:
+        if refund.posted and not refund.deleted:
+            part = receipt(refund, account.contract, held.currency, rates)
+            if isinstance(part, Receipt):
+                nothing = Decimal(0)
+                found.append(Standing(refund.ref_key, REFUNDED, nothing, part.settled, nothing, held.currency))
     return found
 
 

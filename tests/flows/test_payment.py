@@ -194,8 +194,12 @@ def test_a_refund_takes_the_advance_first(books: Books) -> None:
     books.refund(300)
     books.pull()
     assert books.shown(deal) == ("partially_paid", "70.0", "700.00")
+    assert [one for one in books.events() if one[0].startswith("refund")] == [
+        ("refund.made", "200"), ("refund.made", "300"),
+    ]  # fmt: skip
     books.edit(REFUND, refund, Posted=False)
     books.pull()
+    assert books.events().count(("refund.reversed", "200")) == 1
     assert books.shown(deal) == ("partially_paid", "90.0", "900.00")
 
 

@@ -41,6 +41,14 @@ def test_the_whole_story_of_a_deal(town: Town, tmp_path: Path) -> None:
         ("3500000.00", "purpose", "regular"), ("500000.00", "purpose", "retention"),
         ("6000000.00", "explicit", "regular"),
     ]  # fmt: skip
+    assert (story["refunds"], story["contract"]["debt"], story["contract"]["advance"]) == ([], "0.00", "1000000.00")
+    books.refund(1_200_000)
+    books.pull()
+    story = told(town, deal)
+    assert [(one["amount"], one["currency"]) for one in story["refunds"]] == [("1200000.00", "RUB")]
+    assert (story["percent"], story["contract"]["debt"], story["contract"]["refunded"]) == (
+        "98.0", "200000.00", "1200000.00",
+    )  # fmt: skip
     assert all(one["explanation"] and one["rate"] is None for one in story["allocations"])
 
 

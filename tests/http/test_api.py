@@ -356,7 +356,7 @@ def test_a_deal_shows_its_invoice_and_money_is_a_string(world: World, worker: Wo
     nothing = world.get(f"/api/deals/{NAME}/deal1").json
     assert nothing == {
         "percent": "0.0", "status": None, "flags": [], "advance": "0.00", "currency": None, "invoice": None,
-        "acts": [], "payments": [], "allocations": [],
+        "acts": [], "payments": [], "allocations": [], "refunds": [], "contract": None,
     }  # fmt: skip
     worker.write()
     written = world.get(f"/api/deals/{NAME}/deal1").json
