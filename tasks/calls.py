@@ -48,6 +48,7 @@ TASKS: dict[str, str] = {
     "report": "crm1c.mail_report",
     "probe": "crm1c.probe_system",
     "release": "crm1c.release_waiting",
+    "bonuses": "crm1c.recompute_bonuses",
     "sweep": "crm1c.sweep",
     "poll": "crm1c.poll_crm",
     "canary": "crm1c.canary",

@@ -8,7 +8,7 @@ import click
 
 from integration.errors import Crm1cError
 from integration.settings import SettingsError
-from tasks.cli import admin, look, matching, money, papers, parties, play, reconcile, serve
+from tasks.cli import admin, bonuses, look, matching, money, papers, parties, play, reconcile, serve
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -23,7 +23,7 @@ def crm1c() -> None:
     """
 
 
-for module in (serve, admin, look, parties, matching, money, papers, reconcile, play):
+for module in (serve, admin, look, parties, matching, money, bonuses, papers, reconcile, play):
     for command in module.COMMANDS:
         crm1c.add_command(command)
 

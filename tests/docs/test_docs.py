@@ -24,6 +24,7 @@ from mappers.onec.bp_base import SETS
 from mappers.onec.bp_contacts import CONTACT_SETS
 from tasks.cli import crm1c
 from tests.docs.pages import COMMANDS, PAGES, READMES, TOP, Block, Line, anchor, blocks, headings, lines, links
+from tests.http.world import kpi_routes
 
 # Programs of others that the pages may name, with what they are for.
 OTHERS = {
@@ -129,7 +130,7 @@ def test_a_path_in_the_text_is_one_that_crm1c_serves(page: Path, app: Flask) -> 
     """`/health/live` and the like in the running text are routes too."""
     rules = {re.sub(r"<[^>]+>", "x", rule.rule) for rule in app.url_map.iter_rules()}
     for path in re.findall(r"`(?:POST |GET )?(/(?:api|health|metrics|docs|openapi)[\w/.]*)`", page.read_text("utf-8")):
-        asked = re.sub(r"/(EVENT_ID|DEAL_ID|ID|NAME)(?=/|$)", "/x", path)
+        asked = re.sub(r"/(EVENT_ID|DEAL_ID|ID|NAME|PERIOD|MANAGER)(?=/|$)", "/x", path)
         assert any(rule == asked or rule.startswith(f"{asked}/") for rule in rules), path
 
 
@@ -244,7 +245,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     store = SqlStore(engine, lambda: pytest.fail("no clock is needed"), settings.delivery, lambda *_: None)
     clock = lambda: pytest.fail("no clock is needed")  # noqa: E731
     parts = Parts(settings=settings, store=store, senders={}, probes={}, now=clock)
-    return create_app(parts, RequisitesRoutes(parts, lambda *_: pytest.fail("nobody asks")).routes())
+    asks = RequisitesRoutes(parts, lambda *_: pytest.fail("nobody asks"))
+    return create_app(parts, (*asks.routes(), *kpi_routes(parts).routes()))
 
 
 def _command(words: list[str]) -> tuple[click.Command, list[str]]:
