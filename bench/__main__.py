@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-KNOWN = ("intake", "pipeline", "matching", "paper", "requisites", "firstday", "ledger", "laws")
+KNOWN = ("intake", "pipeline", "matching", "paper", "requisites", "firstday", "ledger", "laws", "reconcile")
 
 
 def main() -> int:

@@ -158,6 +158,11 @@ def _expected(link: Link) -> dict[str, tuple[str, ...]]:
     return told
 
 
+def same_money(shown: Mapping[str, str] | None, now: Mapping[str, str]) -> bool:
+    """Whether a deal showed just this state: sums and percents by their values, the rest by its text."""
+    return shown is not None and _valued(shown) == _valued(now)
+
+
 def stale_deal(link: Link, now: Mapping[str, str]) -> Finding:
     """The deal shows less (or more) than the ledger knows: its update was lost on the way."""
     before = link.agreed.get(MONEY) or {}
@@ -235,6 +240,11 @@ def _called(party: Party) -> str:
 
 def _numbered(link: Link) -> str:
     return f"счёт № {link.agreed.get('number', '—')}"
+
+
+def _valued(money: Mapping[str, str]) -> dict[str, object]:
+    sums = ("percent", "paid", "amount")
+    return {name: Decimal(value) if name in sums else value for name, value in money.items()}
 
 
 def _number(value: Any) -> str:

@@ -8,7 +8,7 @@ from integration.rules.accounting import computed
 from integration.rules.accounts import Account
 from integration.rules.findings import Finding
 from integration.rules.reconciled_money import of_account, said_sum
-from integration.rules.reconciliation import stale_deal
+from integration.rules.reconciliation import same_money, stale_deal
 from integration.rules.status import of_deal
 
 _BATCH = 50
@@ -60,7 +60,9 @@ def _of_account(look: Look, account: Account) -> list[Finding]:
         return found  # the deals are shown after the account was computed
     for link in held.deals:
         status = of_deal(now.allocated, [link.ref_key], day)
-        if status is None or link.crm not in look.services.crms or link.agreed.get(MONEY) == shown_money(status):
+        if status is None or link.crm not in look.services.crms:
+            continue
+        if same_money(link.agreed.get(MONEY), shown_money(status)):
             continue
         if MONEY in link.agreed or status.code != "issued":
             found.append(stale_deal(link, shown_money(status)))
