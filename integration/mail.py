@@ -1,7 +1,8 @@
 """Letters: their texts from templates, and SMTP with its dialogue told apart in the terms of `errors`.
 
 4xx, no connection, cut before the letter was whole  Transient: the client surely has nothing
-5xx about the letter                                 Rejected: a person mends the address, then replays
+5xx about the letter, or about all its recipients    Rejected: a person mends the address, then replays
+5xx about some of its recipients                     sent to the others, and told
 5xx before the letter, TLS, password                 Misconfigured
 no answer after the letter was whole                 Ambiguous: sent again under the same Message-ID
 """
@@ -12,7 +13,7 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, Literal, Protocol
 import jinja2
 
 from integration.errors import Ambiguous, Crm1cError, Held, Misconfigured, Rejected, Transient
-from integration.rules.message import composed, first_address, sender_address, usable, wire
+from integration.rules.message import all_addresses, composed, first_address, sender_address, several, usable, wire
 from integration.settings import Mail as MailTable
 from integration.steps import boundary
 from integration.work import Letter
@@ -102,13 +103,18 @@ class Mailer:
             session.quit()
         session.close()
 
-    def send(self, letter: Letter) -> None:
-        """Hand the letter over. Raises as the module's docstring has it; Held while the circuit is open."""
-        to = usable(letter.to)
+    def addresses(self, texts: Iterable[str]) -> str:
+        """Every usable address of these fields, as a letter's `to` has them; empty when there is none."""
+        return all_addresses(texts)
+
+    def send(self, letter: Letter) -> tuple[str, ...]:
+        """Hand the letter over; returns what the server said of recipients that it refused while it took the letter for
+        others. Raises as the module's docstring has it; Held while the circuit is open."""
+        to = [usable(one) for one in several(letter.to)]
         raw = composed(letter, self.server.sender, self.server.reply_to)
         probe = self._gate.gate(SYSTEM)
         try:
-            self._deliver(raw, to)
+            refused = self._deliver(raw, to, letter.copies)
         except Crm1cError as error:
             # What the server says of one letter is no trouble of the server.
             if (isinstance(error, Transient) and not error.detail[:1].isdigit()) or error.hold:
@@ -119,12 +125,14 @@ class Mailer:
                 self._gate.succeeded(SYSTEM, probe=probe)
             raise
         self._gate.succeeded(SYSTEM, probe=probe)
+        return refused
 
-    def _deliver(self, raw: bytes, to: str) -> None:
+    def _deliver(self, raw: bytes, to: list[str], copies: tuple[str, ...]) -> tuple[str, ...]:
         session = self._opened()
         try:
             _told(session.mail(wire(self.sender)), "отправителя")
-            _told(session.rcpt(to), "получателя")
+            refused = _to_all(session, to)
+            refused += [f"{one}: {error.reason}" for one in copies if (error := _untold(session, wire(one)))]
             _told(session.docmd("DATA"), "письма", good=354)
             boundary("letter: before")
             # From here on as smtplib's own data(), but with the two ways of losing the connection told apart.
@@ -133,6 +141,8 @@ class Mailer:
         except (OSError, smtplib.SMTPServerDisconnected) as error:
             told = "Почтовый сервер прервал связь раньше, чем принял письмо. Отправим ещё раз."
             raise Transient(told, system=SYSTEM, detail=type(error).__name__) from error
+        else:
+            return tuple(refused)
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 session.putcmd("quit")  # nobody waits for its answer: what was sent is to be written down at once
@@ -200,6 +210,30 @@ class _Session(smtplib.SMTP):
         made = socket.create_connection((host, port), self._server.connect_timeout)
         made.settimeout(timeout)
         return self._context.wrap_socket(made, server_hostname=host) if self._server.tls == "tls" else made
+
+
+def _to_all(session: smtplib.SMTP, to: list[str]) -> list[str]:
+    """Name the recipients; what the server said of those that it will never take. None of them gets the letter while it
+    puts one off: else the next try would be a second letter to the others."""
+    refused: list[tuple[str, Rejected]] = []
+    for one in to:
+        error = _untold(session, one)
+        if isinstance(error, Rejected):
+            refused.append((one, error))
+        elif error is not None:
+            raise error
+    if len(refused) == len(to):
+        raise refused[0][1]
+    return [f"{one}: {error.reason}" for one, error in refused]
+
+
+def _untold(session: smtplib.SMTP, address: str) -> Crm1cError | None:
+    """What speaks against this recipient; None: nothing. Raises OSError when the connection goes."""
+    try:
+        _told(session.rcpt(address), "получателя")
+    except Crm1cError as error:
+        return error
+    return None
 
 
 def _whole(session: smtplib.SMTP) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,7 +11,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from integration.comparing import Reconciling
 from integration.counting import Board, Bonuses, Holders, KpiStore
-from integration.comparing import Reconciling
 from integration.retry import Policy
 from integration.rules.accounts import Account, Fact, Held, Kind, Question, Standing, Turn
 from integration.rules.positions import Entry, Pin
@@ -283,12 +282,17 @@ class Mailer(Protocol):
         """The first usable address in a field; empty when there is none."""
         ...
 
+    def addresses(self, texts: Iterable[str]) -> str:
+        """Every usable address of these fields, as a letter's `to` has them."""
+        ...
+
     def greet(self) -> None:
         """Reach the mail server and sign in, without a letter."""
         ...
 
-    def send(self, letter: Letter) -> None:
-        """Hand a letter over. Ambiguous: it may have gone; any other error: it has not."""
+    def send(self, letter: Letter) -> tuple[str, ...]:
+        """Hand a letter over; returns what was said of recipients who were refused beside others. Ambiguous: it may
+        have gone; any other error: it has not."""
         ...
 
 

@@ -94,7 +94,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter to be handed over; `files`: (name, PDF). The same letter gives the same bytes."""
+    """A letter to be handed over; `to`: one address or several, with commas; `copies`: our own people, whom the client
+    doesn't see; `files`: (name, PDF). The same letter gives the same bytes."""
 
     to: str
     subject: str
@@ -103,6 +104,7 @@ class Letter:
     message_id: str
     date: datetime
     files: tuple[tuple[str, bytes], ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

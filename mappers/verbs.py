@@ -91,6 +91,10 @@ class CrmDialect(Dialect, Protocol):
         """A CRM's user; nothing but the id where more can't be told."""
         ...
 
+    def account_emails(self, account_id: str) -> Talk[list[str]]:
+        """Every address of a client that may be written to, the main one first."""
+        ...
+
     def user_email(self, user_id: str) -> Talk[str]:
         """A CRM user's address; empty where it can't be told."""
         ...
@@ -106,8 +110,9 @@ class CrmDialect(Dialect, Protocol):
         `others`: the letters of other versions, which are never taken for it."""
         ...
 
-    def send_letter(self, letter_id: str) -> Talk[bool]:
-        """Send a draft; one that was sent is not sent again. True when sent now."""
+    def send_letter(self, letter_id: str, to: str = "") -> Talk[bool]:
+        """Send a draft, to other addresses than it was drafted for where `to` names some; one that was sent is not sent
+        again. True when sent now."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from email.header import Header
 from email.mime.application import MIMEApplication
@@ -14,6 +15,7 @@ from email.utils import format_datetime, formataddr
 from integration.errors import Rejected
 from integration.work import Letter
 
+_LONGEST = 320  # characters of all recipients of a letter together, as they are kept
 _SENDER = re.compile(r"([^<>]*)<([^<>]+)>")
 POLICY = compat32.clone(linesep="\r\n")
 _ADDRESS = re.compile(r"[^@\s,;:<>()\"\[\]\\]+@[^@\s,;:<>()\"\[\]\\]+\.[^@\s,;:<>()\"\[\]\\]+")
@@ -27,7 +29,7 @@ def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
     name, address = _named(sender)
     message = MIMEMultipart("mixed")
     message["From"] = formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, wire(address)))
-    message["To"] = wire(letter.to)
+    message["To"] = ", ".join(wire(one) for one in several(letter.to))
     message["Subject"] = Header(
         " ".join(letter.subject.split()), "utf-8", maxlinelen=75, header_name="Subject"
     ).encode()
@@ -54,6 +56,21 @@ def first_address(text: str) -> str:
     """The first usable address of a field where people also write several, or a name; empty when there is none."""
     found = _ADDRESS.search(text)
     return found[0].strip(".") if found else ""
+
+
+def all_addresses(texts: Iterable[str]) -> str:
+    """Every usable address of these fields, each once, as a letter's `to` has them; no more than a row holds."""
+    found = dict.fromkeys(one.strip(".") for text in texts for one in _ADDRESS.findall(text))
+    kept: list[str] = []
+    for one in found:
+        if len(", ".join([*kept, one])) <= _LONGEST:
+            kept.append(one)
+    return ", ".join(kept)
+
+
+def several(to: str) -> list[str]:
+    """The addresses of a letter's `to`."""
+    return [one.strip() for one in to.split(",")]
 
 
 def sender_address(sender: str) -> str:

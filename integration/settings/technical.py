@@ -26,6 +26,7 @@ RedisUrl = Annotated[
     str,
     c.connection(("redis://", "rediss://", "unix://", "embedded://"), "redis://, rediss://, unix:///… или embedded://"),
 ]
+ADDRESS = c.matching(r"[^@\s]+@[^@\s]+", "адрес почты")
 T = TypeVar("T", bound="Database | Broker | Redis")
 
 MINUTE, HALF_HOUR = Every(60.0), Every(1800.0)
@@ -115,7 +116,9 @@ class Mail:
     username: str | None = None
     password: Secrets = ()
     sender: Annotated[str, c.matching(r"[^@\r\n]+@[^@\r\n]+", 'адрес отправителя: "Бухгалтерия <buh@company.ru>"')]
-    reply_to: Annotated[str, c.matching(r"[^@\s]+@[^@\s]+", "адрес почты")] | None = None
+    reply_to: Annotated[str, ADDRESS] | None = None
+    recipients: Literal["first", "all"] = "first"
+    copies: Annotated[tuple[str, ...], c.many(ADDRESS)] = ()
     language: Literal["ru", "en"] = "ru"
     templates: str | None = None
     connect_timeout: Seconds = 3.0

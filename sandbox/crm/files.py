@@ -111,7 +111,8 @@ class Letters:
     def _deliver(self, record: Record, account: Record) -> None:
         letter = EmailMessage()
         letter["From"] = formataddr((account.get("name") or "", record["from"]))
-        letter["To"] = ", ".join(a.strip() for a in str(record["to"]).split(";") if a.strip())
+        letter["To"] = ", ".join(_addresses(record["to"]))
+        everyone = [*_addresses(record["to"]), *_addresses(record.get("cc")), *_addresses(record.get("bcc"))]
         letter["Subject"] = record.get("subject") or ""
         letter["Message-ID"] = make_msgid(domain="espo")
         letter.set_content(record.get("body") or "", subtype="html" if record.get("isHtml") else "plain")
@@ -122,8 +123,27 @@ class Letters:
             letter.add_attachment(content, maintype=main, subtype=sub, filename=file.get("name"))
         try:
             with smtplib.SMTP(account.get("smtpHost") or "", int(account.get("smtpPort") or 25), timeout=10) as smtp:
-                smtp.send_message(letter)
+                refused = smtp.send_message(letter, to_addrs=everyone)
+                if refused:  # Symfony's mailer breaks off at the first of them; here the others have it already
+                    raise smtplib.SMTPRecipientsRefused(refused)
         except (OSError, smtplib.SMTPException) as error:
             record["status"] = "Draft"
-            raise ApiError(500, "sendingFail", {"id": record["id"], "message": str(error)}) from error
+            raise ApiError(500, "sendingFail", {"id": record["id"], "message": _as_symfony(error)}) from error
         record.update(status="Sent", dateSent=self._store.clock.text(), messageId=letter["Message-ID"])
+
+
+def _addresses(text: Any) -> list[str]:
+    return [one.strip() for one in str(text or "").split(";") if one.strip()]
+
+
+def _as_symfony(error: Exception) -> str:
+    """The words of Symfony's mailer, which EspoCRM passes on."""
+    code, said = 0, b""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, said = next(iter(error.recipients.values()))
+    elif isinstance(error, smtplib.SMTPResponseException):
+        code, said = error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b""
+    if not code:
+        return str(error)
+    words = f"{code} {said.decode('utf-8', 'replace')}"
+    return f'Expected response code "250/251/252" but got code "{code}", with message "{words}".'

@@ -298,7 +298,7 @@ class Records:
 
 def contact_row(field: str, defs: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """One row of ``…Data`` as a read shows it."""
-    out = {field: row[field], "primary": bool(row.get("primary")), "optOut": False, "invalid": False}
+    out = {field: row[field], **{name: bool(row.get(name)) for name in ("primary", "optOut", "invalid")}}
     if field == "emailAddress":
         out["lower"] = str(row[field]).lower()
     else:

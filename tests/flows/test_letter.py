@@ -208,6 +208,82 @@ def test_an_answer_lost_while_the_crm_sends_is_looked_up(place: Town, tmp_path: 
     assert len(place.crm.state({"entity": "Email"})) == 1
 
 
+MAIN, SECOND = "buh@romashka.example", "dir@romashka.example"
+ADDRESSES = [
+    {"emailAddress": MAIN, "primary": True},
+    {"emailAddress": SECOND, "primary": False},
+    {"emailAddress": "old@romashka.example", "invalid": True},
+]
+
+
+def group_account(town: Town, post: Mail) -> None:
+    """The CRM's own mail: a group account that integrations may send from."""
+    account = {"name": "CRM", "emailAddress": "crm@company.example", "status": "Active", "useSmtp": True}
+    account |= {"smtpIsShared": True, "smtpHost": "127.0.0.1", "smtpPort": post.port}
+    status, told = town.crm.act("admin", "POST", "InboundEmail", account)
+    assert status == 200, told
+
+
+@pytest.mark.parametrize("via", ["smtp", "crm"])
+def test_every_address_of_the_client_gets_it_by_wish(place: Town, tmp_path: Path, post: Mail, via: str) -> None:
+    """recipients = "all", and a copy to our own people: one letter, by our server or by the CRM's."""
+    wish = {"recipients": "all", "copies": ["archive@rassvet.example"]}
+    over_crm = {"mail": {"via": "crm", "sender": "crm@company.example", **wish}}
+    place.reset(tmp_path, table(post, **wish) if via == "smtp" else over_crm)
+    group_account(place, post)
+    place.done(place.deal(account={**CLIENT, "emailAddressData": ADDRESSES}))
+    [letter] = post.letters()
+    assert letter["to"] == [MAIN, SECOND, "archive@rassvet.example"]
+    assert letter["headers"]["To"] == f"{MAIN}, {SECOND}"
+    assert [row.recipient for row in rows(place)] == [f"{MAIN}, {SECOND}"]
+
+
+def test_a_letter_that_one_of_several_never_got_is_told(place: Town, tmp_path: Path, post: Mail) -> None:
+    """550 of the second address: the first has the letter, the manager hears of the other, nothing is parked."""
+    place.reset(tmp_path, table(post, recipients="all"))
+    post.add_fault({"kind": "reply", "at": "rcpt", "code": 550, "to": "dir@"})
+    deal = place.deal(account={**CLIENT, "emailAddressData": ADDRESSES})
+    place.done(deal)
+    assert [letter["to"] for letter in post.letters()] == [[MAIN]]
+    [told] = [one for one in place.notes(deal) if "не всем" in one]
+    assert f"{SECOND}: " in told
+    assert parked(place) == {}
+
+
+def test_the_crms_draft_goes_to_the_mended_address(place: Town, tmp_path: Path, post: Mail) -> None:
+    """550 at the CRM's mail server: the manager is told; once the client's card is mended the same draft goes there."""
+    place.reset(tmp_path, {"mail": {"via": "crm", "sender": "crm@company.example"}})
+    group_account(place, post)
+    post.add_fault({"kind": "reply", "at": "rcpt", "code": 550, "to": "wrong@"})
+    deal = place.deal(account={**CLIENT, "emailAddress": "wrong@romashka.example"})
+    event = place.done(deal)
+    assert "550" in parked(place)["letter"]
+    assert any("не отправлен" in one for one in place.notes(deal))
+    [draft] = place.crm.state({"entity": "Email"})
+    assert draft["status"] == "Draft"
+    place.edit(f"Account/{place.shown(deal)['accountId']}", emailAddress=MAILBOX)
+    place.replay(event.id)
+    assert [letter["to"] for letter in post.letters()] == [[MAILBOX]]
+    [sent] = place.crm.state({"entity": "Email"})
+    assert (sent["id"], sent["status"]) == (draft["id"], "Sent")
+    assert [row.recipient for row in rows(place)] == [MAILBOX]
+
+
+def test_versions_with_the_same_subject_are_letters_of_their_own(place: Town, tmp_path: Path, post: Mail) -> None:
+    """via = "crm": the third version is not taken for the second, which bears the same words."""
+    place.reset(tmp_path, {"mail": {"via": "crm", "sender": "crm@company.example"}})
+    group_account(place, post)
+    deal = place.deal(amount=1220, account=WRITTEN)
+    place.done(deal)
+    for name in ("Наладка", "Пуск"):
+        place.edit(deal, name=name)
+        place.done(deal)
+    assert [row.issue for row in rows(place)] == [1, 2, 3]
+    first, second, third = post.letters()
+    assert second["subject"] == third["subject"] != first["subject"]
+    assert len({letter["attachments"][0]["sha256"] for letter in post.letters()}) == 3
+
+
 def test_the_copy_goes_into_the_deals_file_field_where_there_is_one(place: Town, tmp_path: Path, post: Mail) -> None:
     """[crm.espo.fields] invoice_file: the field holds it, the stream stays as it was."""
     place.reset(tmp_path, table(post) | {"crm": {"espo": {"fields": {"invoice_file": "cInvoiceFile"}}}})

@@ -170,6 +170,69 @@ def test_the_first_address_of_what_people_write_is_taken(gates: Gates, written: 
     assert mailer(gates, 1).address(written) == found
 
 
+def test_several_recipients_get_one_letter_and_copies_are_not_seen(post: Mail, gates: Gates) -> None:
+    """One session, one message; our own people stand on the envelope alone."""
+    letter = replace(LETTER, to="buh@romashka.example, info@почта.рф", copies=("archive@rassvet.example",))
+    assert mailer(gates, post.port).send(letter) == ()
+    [told] = post.letters()
+    assert told["to"] == ["buh@romashka.example", "info@xn--80a1acny.xn--p1ai", "archive@rassvet.example"]
+    assert told["headers"]["To"] == "buh@romashka.example, info@xn--80a1acny.xn--p1ai"
+    assert b"archive" not in (post.raw(1) or b"")
+
+
+def test_one_dead_address_of_several_is_told_and_the_others_get_it(post: Mail, gates: Gates) -> None:
+    """550 of one of them; 550 of all of them is a refusal."""
+    post.add_fault({"kind": "reply", "at": "rcpt", "code": 550, "to": "dead"})
+    letter = replace(LETTER, to="a@romashka.example, dead@romashka.example")
+    [said] = mailer(gates, post.port).send(letter)
+    assert said.startswith("dead@romashka.example: ")
+    assert "550" in said
+    assert post.letters()[0]["to"] == ["a@romashka.example"]
+    with pytest.raises(Rejected, match="550"):
+        mailer(gates, post.port).send(replace(LETTER, to="dead@romashka.example, dead2@romashka.example"))
+    assert len(post.letters()) == 1
+
+
+def test_nobody_gets_it_while_one_of_them_is_put_off(post: Mail, gates: Gates) -> None:
+    """The next try would be a second letter to the others."""
+    post.add_fault({"kind": "reply", "at": "rcpt", "code": 451, "to": "busy", "times": 1})
+    letter = replace(LETTER, to="a@romashka.example, busy@romashka.example")
+    with pytest.raises(Transient):
+        mailer(gates, post.port).send(letter)
+    assert post.letters() == []
+    assert mailer(gates, post.port).send(letter) == ()
+    assert len(post.letters()) == 1
+
+
+def test_a_copy_that_is_refused_keeps_nothing_from_the_client(post: Mail, gates: Gates) -> None:
+    """Whatever the code; it is told."""
+    post.add_fault({"kind": "reply", "at": "rcpt", "code": 451, "to": "archive"})
+    [said] = mailer(gates, post.port).send(replace(LETTER, copies=("archive@rassvet.example",)))
+    assert "archive@rassvet.example" in said
+    assert post.letters()[0]["to"] == [LETTER.to]
+
+
+@pytest.mark.parametrize(
+    ("fields", "to"),
+    [
+        (["a@b.ru", "c@d.ru; a@b.ru"], "a@b.ru, c@d.ru"),
+        (["Анна <a@b.ru>, b@c.ru."], "a@b.ru, b@c.ru"),
+        (["", "нет"], ""),
+    ],
+)
+def test_all_addresses_are_each_taken_once(gates: Gates, fields: list[str], to: str) -> None:
+    """From what people write in several fields."""
+    assert mailer(gates, 1).addresses(fields) == to
+
+
+def test_more_addresses_than_a_row_holds_are_left_out_whole(gates: Gates) -> None:
+    """None is cut in the middle."""
+    found = mailer(gates, 1).addresses([f"user{n}@{'long' * 10}.example" for n in range(20)])
+    assert len(found) <= 320
+    assert all(one.endswith(".example") for one in found.split(", "))
+    assert len(found.split(", ")) > 4
+
+
 # What refusals mean
 
 

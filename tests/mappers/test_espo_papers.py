@@ -124,6 +124,54 @@ def test_a_failing_mail_server_leaves_the_draft_for_the_next_try() -> None:
     assert raised.value.kind == "transient"
 
 
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ('Expected response code "250/251/252" but got code "550", with message "550 5.1.1 User unknown".', "rejected"),
+        ('Expected response code "250" but got code "552", with message "552 too big".', "rejected"),
+        ('Expected response code "250/251/252" but got code "451", with message "451 4.7.1 later".', "transient"),
+        ('Connection could not be established with host "smtp.company.example:465"', "transient"),
+        ("No system SMTP settings.", "misconfigured"),
+    ],
+)
+def test_what_the_crms_mail_server_said_decides(message: str, kind: str) -> None:
+    """5xx is a person's matter, a missing server an administrator's, all else is tried again with the same draft."""
+    failed = exchange("PUT", f"api/v1/Email/{EMAIL}", 500, {"id": EMAIL, "message": message}, reason="sendingFail")
+    with pytest.raises(Fault) as raised:
+        replay(espo().send_letter(EMAIL), [draft(), failed])
+    assert raised.value.kind == kind
+
+
+def test_a_draft_may_be_sent_to_a_mended_address() -> None:
+    """In the same PUT."""
+    body = {"status": "Sending", "to": "new@romashka.example"}
+    sent = exchange("PUT", f"api/v1/Email/{EMAIL}", 200, {"id": EMAIL, "status": "Sent"}, body=body)
+    assert replay(espo().send_letter(EMAIL, "new@romashka.example"), [draft(), sent]) is True
+
+
+def test_a_letter_of_another_version_is_no_draft_of_this_one() -> None:
+    """Its subject may be the same."""
+    steps = [
+        found({"id": "6b05d53ccc3c77c70", "status": "Sent"}),
+        uploaded(parentType="Email", field="attachments"),
+        exchange("POST", "api/v1/Email", 200, {"id": EMAIL, "status": "Draft"}),
+    ]
+    assert replay(espo().draft_letter(DEAL, LETTER, NAME, PDF, ["6b05d53ccc3c77c70"]), steps) == EMAIL
+
+
+def test_every_address_of_a_client_that_may_be_written_to() -> None:
+    """The main one first; dead ones and those who want no letters are left out."""
+    told = [
+        {"emailAddress": "second@a.example", "primary": False, "optOut": False, "invalid": False},
+        {"emailAddress": "dead@a.example", "primary": False, "invalid": True},
+        {"emailAddress": "main@a.example", "primary": True},
+        {"emailAddress": "silent@a.example", "optOut": True},
+    ]
+    step = exchange("GET", "api/v1/Account/a1", 200, {"id": "a1", "emailAddressData": told})
+    assert replay(espo().account_emails("a1"), [step]) == ["main@a.example", "second@a.example"]
+    assert replay(espo().account_emails("a1"), [exchange("GET", "api/v1/Account/a1", 200, {"id": "a1"})]) == []
+
+
 def test_an_address_that_cannot_be_right_is_a_persons_matter() -> None:
     """400 about `to`."""
     told = {"messageTranslation": {"label": "validationFailure", "data": {"field": "to", "type": "valid"}}}

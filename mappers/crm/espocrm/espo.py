@@ -117,6 +117,9 @@ class EspoCrm(Deals):
             return User(user_id)
         return replace(records.user(as_object(call, answer(call, reply))), id=user_id)
 
+    def account_emails(self, account_id: str) -> Talk[list[str]]:
+        return papers.account_emails(self.api, account_id)
+
     def user_email(self, user_id: str) -> Talk[str]:
         return papers.user_email(self.api, user_id)
 
@@ -128,8 +131,8 @@ class EspoCrm(Deals):
     ) -> Talk[str]:
         return papers.draft_letter(self.api, deal_id, letter, name, pdf, others)
 
-    def send_letter(self, letter_id: str) -> Talk[bool]:
-        return papers.send_letter(self.api, letter_id)
+    def send_letter(self, letter_id: str, to: str = "") -> Talk[bool]:
+        return papers.send_letter(self.api, letter_id, to)
 
     def changed_deals(self, since: datetime, offset: int) -> Talk[tuple[list[Deal], bool]]:
         """At most 200 deals, lines and `raw` left out (a list shortens texts): re-read one before acting on it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mappers.canonical import Deal
@@ -23,10 +24,12 @@ from mappers.crm.espocrm.talk import (
     status_reason,
 )
 from mappers.crm.espocrm.writes import posts
-from mappers.dialect import Fault, Talk
+from mappers.dialect import Fault, Reply, Talk
 from mappers.paper import PaperKind
 
 _PDF = "application/pdf"
+# As Symfony's mailer writes it: Expected response code "250/251/252" but got code "550", with message "550 5.1.1 …".
+_SMTP_CODE = re.compile(r"(?<![\d/])([45]\d\d)(?![\d/])")
 
 
 def attach(
@@ -73,10 +76,12 @@ def draft_letter(
     return str(as_object(call, (yield from ask(call))).get("id"))
 
 
-def send_letter(api: Api, letter_id: str) -> Talk[bool]:
-    """Send the draft, unless it was sent; True when sent now. A failure leaves the draft, to be sent by the next try.
+def send_letter(api: Api, letter_id: str, to: str = "") -> Talk[bool]:
+    """Send the draft, unless it was sent; True when sent now. A failure leaves the draft, to be sent by the next try;
+    `to`: whom to send it to instead of those it was drafted for, several with semicolons.
 
-    Raises Fault transient while EspoCRM's mail server refuses, rejected for an address that can't be right.
+    Raises Fault by what EspoCRM's mail server said: transient for 4xx and silence, rejected for 5xx and for an address
+    that can't be right, misconfigured where EspoCRM has no mail server.
     """
     path = f"Email/{safe_id(letter_id, 'письмо')}"
     standing = yield from ask_record(api.get("письмо сделки", path))
@@ -84,13 +89,35 @@ def send_letter(api: Api, letter_id: str) -> Talk[bool]:
         raise Fault("rejected", "EspoCRM: черновик письма удалён; повторите событие, если письмо ещё нужно")
     if standing.get("status") == "Sent":
         return False
-    call = api.put("отправка письма", path, {"status": "Sending"})
+    call = api.put("отправка письма", path, {"status": "Sending"} | ({"to": to} if to else {}))
     reply = yield call
     if reply.status == 500 and status_reason(reply) == "sendingFail":
-        told = "EspoCRM не смогла отправить письмо; оно осталось черновиком у сделки, отправим ещё раз"
-        raise Fault("transient", told, detail=reply.text[:300])
+        raise _unsent(reply)
     answer(call, reply)
     return True
+
+
+def account_emails(api: Api, account_id: str) -> Talk[list[str]]:
+    """The client's addresses, the main one first, without those that are dead or want no letters."""
+    row = yield from ask_record(api.get("адреса клиента", f"Account/{safe_id(account_id, 'клиент')}"))
+    told = (row or {}).get("emailAddressData")
+    rows = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
+    live = [one for one in rows if not (one.get("invalid") or one.get("optOut"))]
+    return [str(one.get("emailAddress") or "") for one in sorted(live, key=lambda one: not one.get("primary"))]
+
+
+def _unsent(reply: Reply) -> Fault:
+    """What EspoCRM's mail server said, in its exception's words: a code of its own, or that there is no server."""
+    detail = reply.text[:300]
+    found = _SMTP_CODE.search(detail)
+    if "SMTP settings" in detail:
+        told = "в EspoCRM не настроена почта: нужна групповая учётная запись с SMTP и адресом sender из [mail]"
+        return Fault("misconfigured", told, detail=detail)
+    if found and found[1].startswith("5"):
+        told = f"почтовый сервер EspoCRM не принял письмо ({found[1]}): исправьте адрес клиента и повторите событие; "
+        return Fault("rejected", f"{told}черновик остался у сделки", detail=detail)
+    told = "EspoCRM не смогла отправить письмо; оно осталось черновиком у сделки, отправим ещё раз"
+    return Fault("transient", told, detail=detail)
 
 
 def user_email(api: Api, user_id: str) -> Talk[str]:
