@@ -166,7 +166,8 @@ def _speed(seconds: int, known: float) -> bool:
     print(
         f"requisites, {known:.0%} known to 1C: {len(answered)} requests at {RATE}/s, {len(good)} answered 200 "
         f"({outside} from the registry); p95 {took:.0f} ms, over the sum of its own calls: "
-        f"p50 {over[len(over) // 2] * 1000:.0f} ms, p95 {p95:.0f} ms (bar {ALLOWED_MS}); 1C sessions at most {peak} (bar {SESSIONS})"
+        f"p50 {over[len(over) // 2] * 1000:.0f} ms, p95 {p95:.0f} ms (bar {ALLOWED_MS}); "
+        f"1C sessions at most {peak} (bar {SESSIONS})"
     )
     return fine
 
