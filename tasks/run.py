@@ -21,7 +21,7 @@ from gunicorn.glogging import Logger as GunicornLogger
 from waitress.server import create_server
 
 from integration.board import Board
-from integration.bootstrap import World
+from integration.bootstrap import Clock, World, utc_now
 from integration.errors import Misconfigured
 from integration.flows.answer import Answer
 from integration.flows.origin import mark_start
@@ -44,12 +44,12 @@ EMBEDDED_THREADS = 4
 CANARY_AGE = 180.0  # seconds after which a queue without a canary counts as deaf
 
 
-def made(settings: Settings) -> Process:
+def made(settings: Settings, now: Clock = utc_now) -> Process:
     """The application with its tasks. Raises Misconfigured when a setting could lose messages."""
     app = create(settings)
     if found := unsafe(app):
         raise Misconfigured("Настройки небезопасны: " + "; ".join(found))
-    process = Process(settings, app)
+    process = Process(settings, app, now)
     for module in (inbound, outbound, periodic):
         module.register(app, process)
     app.conf.beat_schedule = periodic.beat_schedule(settings)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from integration import log
-from integration.bootstrap import World, build
+from integration.bootstrap import Clock, World, build, utc_now
 from integration.settings import Settings, load
 from integration.store import migrate
 from integration.transport import NoGate
@@ -25,13 +25,13 @@ def settings_ready(*, quiet: bool = False) -> Settings:
     return settings
 
 
-def running(settings: Settings) -> Process:
+def running(settings: Settings, now: Clock = utc_now) -> Process:
     """The process of a long-running part. The schema must be up to date: a part never starts on half a database."""
     if settings.embedded:
         migrate.upgrade(settings.database.url)
     else:
         migrate.check(settings.database.url)
-    return made(settings)
+    return made(settings, now)
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """The demo's chapter of money: a retention over three months, an advance over three acts, dollars and a refund. The
-months pass in the dates of 1C's documents."""
+months pass by the demo's own clock, in seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import requests
 
-from integration.bootstrap import World
+from integration.bootstrap import World, utc_now
 from integration.flows.pull import pull_payments
 from tasks.cli.sandbox import Sandbox
 
@@ -21,11 +21,26 @@ CLIENTS = ("7714088525", "7714099171")
 _HEAD = ("Организация_Key", "Контрагент_Key", "ДоговорКонтрагента_Key", "ВалютаДокумента_Key")
 
 
+class Leaping:
+    """The demo's clock: the real one, and the days that were leapt over."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return utc_now() + self._ahead
+
+    def leap(self, days: int) -> None:
+        """So many days pass at once."""
+        self._ahead += timedelta(days=days)
+
+
 class Story(Protocol):
     """What of the demo a chapter uses."""
 
     place: Sandbox
     url: str
+    clock: Leaping
 
     @property
     def world(self) -> World: ...
@@ -52,13 +67,19 @@ class MoneyStory:
 
     def __init__(self, story: Story) -> None:
         self.story = story
-        self.today = story.world.services.now().astimezone(story.world.settings.onec["main"].timezone).date()
         self.deal_id, self.bill = "", ""
         self.head: dict[str, Any] = {}
 
+    @property
+    def today(self) -> date:
+        """The day in 1C's zone, by the demo's clock."""
+        return self.story.clock().astimezone(self.story.world.settings.onec["main"].timezone).date()
+
     def play(self) -> None:
         """The four stories."""
-        self.story.chapter("Глава 4. Деньги", "Частичные оплаты, удержание, аванс, валюта, возврат. Даты ставит 1С.")
+        self.story.chapter(
+            "Глава 4. Деньги", "Частичные оплаты, удержание, аванс, валюта, возврат. Месяцы идут по часам показа."
+        )
         self.retention()
         self.advance()
         self.dollars_and_refund()
@@ -72,10 +93,18 @@ class MoneyStory:
         self.act(10_000_000)
         self.pay("Сегодня приходит 6 000 000 ₽", 6_000_000, self.today)
         self.shows("partially_paid", "60.0")
-        self.pay("Завтра — ещё 3 500 000 ₽", 3_500_000, self.today + timedelta(days=1))
+        self.story.clock.leap(1)
+        self.pay("Завтра — ещё 3 500 000 ₽", 3_500_000, self.today)
         self.shows("retention_pending", "95.0")
-        self.pay("Через три месяца — удержание 500 000 ₽", 500_000, due)
+        self.owes("500000")
+        self.story.begin(f"Проходит три месяца: срок удержания {due:%d.%m.%Y} прошёл, а денег нет")
+        self.story.clock.leap(92)
+        self.pull()
+        self.shows("retention_pending", "95.0", overdue=True)
+        self.owes("500000", overdue="500000")
+        self.pay("Приходит удержание 500 000 ₽", 500_000, self.today)
         self.shows("closed", "100.0")
+        self.owes("0")
 
     def advance(self) -> None:
         self.begin_deal("Обслуживание по актам", 1_250_000)
@@ -148,15 +177,28 @@ class MoneyStory:
         """What the clock does every half an hour."""
         pull_payments(self.story.world.services, "main")
 
-    def shows(self, status: str, percent: str) -> None:
+    def owes(self, debt: str, overdue: str = "0") -> None:
+        """Wait for the client in the CRM, and read there what its contracts come to."""
+        account = self.story.crm("GET", f"Opportunity/{self.deal_id}")["accountId"]
+
+        def there() -> bool:
+            shown = self.story.crm("GET", f"Account/{account}")
+            told = [Decimal(str(shown.get(name) or 0)) for name in ("cContractDebt", "cContractOverdue")]
+            return told == [Decimal(debt), Decimal(overdue)]
+
+        self.story.check(f"на клиенте: долг по актам {debt} ₽, просрочено {overdue} ₽", self.story.until(there))
+
+    def shows(self, status: str, percent: str, *, overdue: bool = False) -> None:
         """Wait for the CRM's deal, and read it there."""
 
         def there() -> bool:
             shown = self.story.crm("GET", f"Opportunity/{self.deal_id}")
             told = Decimal(str(shown.get("cPaidPercent") or 0))
-            return shown.get("cPaymentStatus") == status and told == Decimal(percent)
+            late = bool(shown.get("cOverdue"))
+            return (shown.get("cPaymentStatus"), told, late) == (status, Decimal(percent), overdue)
 
-        self.story.check(f"в CRM: {status}, {percent} %", self.story.until(there))
+        late = ", просрочено" if overdue else ""
+        self.story.check(f"в CRM: {status}, {percent} %{late}", self.story.until(there))
 
     def api(self) -> dict[str, Any]:
         answer = requests.get(

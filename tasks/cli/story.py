@@ -22,7 +22,7 @@ from integration.store import journal, keys
 from tasks import run
 from tasks.base import Process
 from tasks.cli.common import running
-from tasks.cli.money_story import MoneyStory
+from tasks.cli.money_story import Leaping, MoneyStory
 from tasks.cli.sandbox import CRM_ADMIN, CRM_ADMIN_PASSWORD, Sandbox, sandboxed
 
 PATIENCE = 60.0  # seconds for one chapter of the story
@@ -38,10 +38,11 @@ def tell(*, once: bool, port: int = 0) -> int:
     port = port or _free_port()
     papers = Path(mkdtemp(prefix="crm1c-demo-"))  # they stay, for a look at them
     with sandboxed(port, papers=papers, crm_options=("--no-fields",)) as place:
-        process = running(place.settings)
+        clock = Leaping()
+        process = running(place.settings, clock)
         logging.getLogger().setLevel(logging.ERROR)
         with run.everything(process) as url:
-            story = _Story(console, place, process, url, papers)
+            story = _Story(console, place, process, clock, url, papers)
             with suppress(KeyboardInterrupt):
                 story.play()
                 if not once:
@@ -54,6 +55,7 @@ class _Story:
     console: Console
     place: Sandbox
     process: Process
+    clock: Leaping
     url: str
     papers: Path
     failed: list[str] = field(default_factory=list)
