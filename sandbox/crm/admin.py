@@ -51,7 +51,7 @@ class Administration:
         return dict(self.settings)
 
     def metadata(self, key: str | None, caller: Caller) -> Any:
-        """The whole tree, or the branch named by ``key``; null where there is nothing or no right to know."""
+        """The whole tree, or the branch named by ``key``; None, an empty body, where there is nothing to see."""
         tree: Any = self._meta.tree()
         if key:
             for part in key.split("."):

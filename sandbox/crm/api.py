@@ -78,7 +78,7 @@ class Api:
             return self._refuse(crash(), start_response)
         if isinstance(value, tuple):
             return self._file(value, start_response)
-        body = dump(value)
+        body = b"" if value is None else dump(value)  # ControllerActionProcessor writes no null
         now = self._crm.clock.now()
         start_response(status_line(status), [
             ("X-Powered-By", "PHP/8.4.27"), ("Content-Type", "application/json"), ("Content-Length", str(len(body))),

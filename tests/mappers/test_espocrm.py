@@ -14,6 +14,8 @@ import pytest
 
 from mappers.canonical import AccountState, Deal, DealLine, DealState
 from mappers.crm.espocrm import EspoCrm
+from mappers.crm.espocrm.setup import field_defs
+from mappers.crm.espocrm.talk import Api
 from mappers.dialect import Fault
 from mappers.verbs import CrmDialect
 from tests.mappers.replay import ANY, Exchange, exchange, recorded, replay, reply
@@ -630,7 +632,8 @@ def meta(field: str, about: Any) -> Exchange:
 
 
 def dump(about: Any) -> Any:
-    return "null" if about is None else about
+    """EspoCRM's answer where the metadata hold nothing: 200 and an empty body."""
+    return "" if about is None else about
 
 
 def made(entity: str, body: Any) -> Exchange:
@@ -643,6 +646,15 @@ UNUSED = (
     *("contract_debt", "contract_overdue", "contract_retention", "contract_advance", "contract_totals"),
 )
 ONLY = dict.fromkeys(UNUSED, "")  # ИНН, the reference and the payment status are left
+
+
+def test_metadata_that_hold_nothing_may_also_be_told_as_null() -> None:
+    """A proxy or a later version may spell it out; a page of HTML is still no answer."""
+    nothing = exchange("GET", "api/v1/Metadata", 200, "null")
+    assert replay(field_defs(Api("key"), "Account", "cInn"), [nothing]) is None
+    page = exchange("GET", "api/v1/Metadata", 200, "<html>")
+    with pytest.raises(Fault, match="страница посредника"):
+        replay(field_defs(Api("key"), "Account", "cInn"), [page])
 
 
 def test_an_administrator_makes_missing_fields_under_the_configured_names() -> None:

@@ -15,6 +15,7 @@ from mappers.crm.espocrm.talk import (
     as_object,
     ask,
     ask_list,
+    ask_metadata,
     forbidden_here,
     refused_field,
     search,
@@ -136,8 +137,7 @@ def setup_admin(api: Api, options: Options) -> Talk[SetupDone]:
 
 def field_defs(api: Api, entity: str, field: str) -> Talk[dict[str, Any] | None]:
     """The field's definition; None when the entity has no such field (contract §3.1)."""
-    call = api.get("описание поля", "Metadata", ("key", f"entityDefs.{entity}.fields.{field}"))
-    about = yield from ask(call)
+    about = yield from ask_metadata(api, "описание поля", f"entityDefs.{entity}.fields.{field}")
     return about if isinstance(about, dict) and about else None
 
 
@@ -229,7 +229,7 @@ def _duplicate_check(api: Api, options: Options, made: list[str], kept: list[str
     inn = options.fields.get("inn")
     if inn is None or f"поле Account.{inn}" not in (*made, *kept):
         return []
-    current = yield from ask(api.get("поиск дублей", "Metadata", ("key", "scopes.Account.duplicateCheckFieldList")))
+    current = yield from ask_metadata(api, "поиск дублей", "scopes.Account.duplicateCheckFieldList")
     names = [name for name in current if isinstance(name, str)] if isinstance(current, list) else []
     if inn in names:
         kept.append("поиск дублей по ИНН")

@@ -94,6 +94,18 @@ def ask(call: Call) -> Talk[Any]:
     return answer(call, (yield call))
 
 
+def ask_metadata(api: Api, step: str, key: str) -> Talk[Any]:
+    """The branch of the metadata that `key` names, None where there is none.
+
+    EspoCRM says «nothing» by 200 with an empty body: ControllerActionProcessor writes no null.
+    """
+    call = api.get(step, "Metadata", ("key", key))
+    reply = yield call
+    if reply.status == 200 and not reply.body.strip():
+        return None
+    return answer(call, reply)
+
+
 def ask_record(call: Call) -> Talk[dict[str, Any] | None]:
     """A record's attributes; None when EspoCRM says that it doesn't exist (any more)."""
     reply = yield call

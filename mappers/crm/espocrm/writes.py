@@ -21,6 +21,7 @@ from mappers.crm.espocrm.talk import (
     answer,
     as_object,
     ask,
+    ask_metadata,
     ask_record,
     forbidden_here,
     refusal,
@@ -180,7 +181,7 @@ def _take_refusal(api: Api, writing: _Writing, call: Call, reply: Reply, theirs:
         raise refusal(call, reply)
     if validator == "maxLength" and ours in _SHORTENED:
         key = f"entityDefs.{writing.entity}.fields.{theirs}"
-        about = yield from ask(api.get("длина поля", "Metadata", ("key", key)))
+        about = yield from ask_metadata(api, "длина поля", key)
         limit = about.get("maxLength") if isinstance(about, Mapping) else None
         if isinstance(limit, int) and 0 < limit < writing.lengths[ours]:
             writing.lengths[ours] = limit
