@@ -34,6 +34,18 @@ def pictures_of(pdf: bytes, scale: float = 2.0) -> list[Any]:
         document.close()
 
 
+def rules_of(pdf: bytes) -> list[float]:
+    """How long the horizontal lines of the last page are, in millimetres, the lowest one first."""
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        page = document[len(document) - 1]
+        shapes = [one for one in page.get_objects() if one.type == pypdfium2.raw.FPDF_PAGEOBJ_PATH]
+        bounds = sorted((one.get_bounds() for one in shapes), key=lambda one: one[1])
+        return [(right - left) / 72 * 25.4 for left, low, right, high in bounds if high - low < 2]
+    finally:
+        document.close()
+
+
 def codes_of(pdf: bytes) -> list[str]:
     """The texts of all QR codes on the first page."""
     return [code.text for code in zxingcpp.read_barcodes(pictures_of(pdf, 3.0)[0])]

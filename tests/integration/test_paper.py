@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 from integration.errors import Misconfigured, Rejected
 from integration.paper import TEMPLATES, Look, Press
 from integration.rules.wording import file_name, initials, printed_number, quantity
-from mappers.paper import BankAccount, Firm, Paper, PaperLine
-from tests.integration.paper_reading import codes_of, pages_of, payment, pictures_of, text_of
+from mappers.paper import BankAccount, Firm, Paper, PaperKind, PaperLine
+from tests.integration.paper_reading import codes_of, pages_of, payment, pictures_of, rules_of, text_of
 
 SUPPLIER = Firm(
     "ООО «Рассвет-Сервис»", "7707083893", "770701001", "1157746000120", "119019, г. Москва, ул. Новый Арбат, д. 21",
@@ -153,6 +153,68 @@ def test_the_act_is_signed_by_both_sides(press: Press, looked: Callable[[bytes],
         assert said in text
     assert "БИК" not in text
     assert codes_of(pdf) == []
+
+
+@pytest.mark.parametrize(("count", "pages"), [(1, 1), (30, 2), (200, 7)])
+def test_an_act_of_any_length_has_its_signatures_whole(
+    press: Press, looked: Callable[[bytes], list[Any]], count: int, pages: int
+) -> None:
+    """Every line in order, both sides sign on the last page."""
+    pdf = press.pdf(paper(count, kind="act", account=None, due=None))
+    assert len(looked(pdf)) == pages
+    text = text_of(pdf)
+    places = [text.index(f"этап {n}:") for n in range(1, count + 1)]
+    assert places == sorted(places)
+    assert text.count("М. П.") == 2
+    assert text.index("выполнены полностью") > places[-1]
+
+
+def test_an_act_of_goods_says_so(press: Press) -> None:
+    """Handed over, not only done."""
+    assert "товары переданы" in text_of(press.pdf(paper(kind="act", account=None, goods=True)))
+    assert "товары переданы" not in text_of(press.pdf(paper(kind="act", account=None)))
+
+
+POST = "Исполняющий обязанности генерального директора по доверенности № 15 от 01.02.2026"
+NAME = "Константинопольский-Заволжский Александр Александрович"
+
+
+@pytest.mark.parametrize("kind", ["invoice", "act"])
+@pytest.mark.parametrize(("post", "name"), [("Директор", "Ким Л."), (POST, NAME), ("", ""), (POST, ""), ("", NAME)])
+def test_there_is_always_room_to_sign(
+    press: Press, looked: Callable[[bytes], list[Any]], kind: PaperKind, post: str, name: str
+) -> None:
+    """However long the post and the name are: two lines of at least 15 mm, lowest on the page."""
+    pdf = press.pdf(paper(kind=kind, director=name, director_post=post, accountant=name))
+    looked(pdf)
+    lines = rules_of(pdf)[:2]
+    assert all(15 < length < 100 for length in lines), lines
+    if post:
+        assert letters(post) in letters(text_of(pdf))
+
+
+@pytest.mark.parametrize("name", [LONG, UNBROKEN])
+def test_the_longest_names_wrap_in_an_act_too(press: Press, looked: Callable[[bytes], list[Any]], name: str) -> None:
+    """On both sides, twice each, in the contract and in the lines."""
+    firm = replace(SUPPLIER, name=name, address="")
+    lines = (line(1, name), line(2, name))
+    pdf = press.pdf(paper(kind="act", account=None, supplier=firm, buyer=firm, contract=name, lines=lines))
+    looked(pdf)
+    assert letters(text_of(pdf)).count(letters(name)) == 7
+
+
+def test_the_greatest_sum_and_the_longest_unit_have_their_columns(
+    press: Press, looked: Callable[[bytes], list[Any]]
+) -> None:
+    """999 999 999 999.99, with thousandths of a long unit."""
+    total = Decimal("999999999999.99")
+    big = replace(
+        line(1), price=Decimal("987654321.99"), quantity=Decimal("12345.678"), amount=total, unit="тыс. пог. м"
+    )
+    pdf = press.pdf(paper(lines=(big,)))
+    looked(pdf)
+    assert "12 345,678 тыс. пог. м 987 654 321,99 999 999 999 999,99" in text_of(pdf)
+    assert payment(pdf)["Sum"] == "99999999999999"
 
 
 # VAT and currencies
