@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from integration.errors import Transient
 from integration.flows.changes import poll_accounts
 from tests.flows.books import Books
 from tests.flows.neighbours import CLIENT
@@ -84,6 +85,24 @@ def test_nothing_new_writes_nothing_and_our_own_write_is_no_news(books: Books) -
     books.pay(10, books.bill(deal))
     books.pull()
     assert poll_accounts(books.town.world.services, "espo") == 1
+
+
+def test_a_worker_that_dies_after_its_note_tells_it_once(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one writes the fields that stand already, and finds the note."""
+    deal = books.deal(1000)
+    books.act(1000, books.bill(deal))
+    store, sound, deaths = books.town.world.store, books.town.world.store.set_watermark, []
+
+    def deadly(name: str, value: str) -> None:
+        if name.startswith("totals:") and not deaths:
+            deaths.append(name)
+            raise Transient("the database is away", system="database")
+        sound(name, value)
+
+    monkeypatch.setattr(store, "set_watermark", deadly)
+    books.pull()
+    assert len(deaths) == 1
+    assert (sums(books)[0], len(told(books))) == ("1000.00", 1)
 
 
 def test_several_contracts_are_summed_and_told_one_by_one(books: Books) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from integration.rules.accounts import Account, Fact, Question, Standing, kind_of
@@ -16,7 +16,7 @@ from integration.store.facts_json import packed, unpacked
 from integration.store.ledger_schema import entries
 from integration.work import new_id
 from mappers.canonical import Invoice
-from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Rate, Refund
+from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Rate, Refund, Stage
 from tests.store.world import World
 
 DAY = date(2026, 11, 24)
@@ -40,7 +40,14 @@ CONTRACT = Contract("contract", "14/26", None, "USD", "client", "org")
 REFUND = Refund(**{name: getattr(PAYMENT, name) for name in Payment.__slots__} | {"ref_key": "r1"})
 
 
-@pytest.mark.parametrize("fact", [PAYMENT, REFUND, ACT, INVOICE, CONTRACT, replace(PAYMENT, rows=(), bank_date=None)])
+SCHEDULED = replace(
+    CONTRACT, schedule=(Stage(Decimal("95.5"), days=10), Stage(Decimal("4.5"), due=DAY, kind="retention"))
+)
+
+
+@pytest.mark.parametrize(
+    "fact", [PAYMENT, REFUND, ACT, INVOICE, CONTRACT, SCHEDULED, replace(PAYMENT, rows=(), bank_date=None)]
+)
 def test_a_fact_comes_back_as_it_was(fact: Fact) -> None:
     """Sums to the kopeck, dates, rows, and its kind."""
     assert unpacked(kind_of(fact), packed(fact)) == fact
@@ -173,3 +180,37 @@ def position(amount: Decimal | int) -> Position:
 
 def standing(code: str, paid: Decimal | int) -> Standing:
     return Standing("a1", code, Decimal("0.0"), Decimal(100), Decimal(paid), "RUB")
+
+
+def test_sums_of_contracts_stand_beside_their_accounts(world: World) -> None:
+    """What stood before is told; those of one counterparty are found together."""
+    kept(world, PAYMENT, replace(PAYMENT, ref_key="p2", rows=(), contract="other"))
+    with world.store.unit("sum up") as unit:
+        assert unit.ledger.sum_up(ACCOUNT, {"debt": "1.00"}, None) is None
+        assert unit.ledger.sum_up(ACCOUNT, {"debt": "2.00"}, DAY) == {"debt": "1.00"}
+        assert unit.ledger.sums("main", "client") == {ACCOUNT.id: {"debt": "2.00"}}
+        unit.ledger.sum_up(OTHER, {"debt": "3.00"}, None)
+        assert len(unit.ledger.sums("main", "client")) == 2
+        assert unit.ledger.sums("main", "nobody") == {}
+
+
+def test_accounts_wake_on_their_day_and_once(world: World) -> None:
+    """Not a day before, and not in another base; found by an index of those that wait, never by a scan."""
+    kept(world, PAYMENT, replace(PAYMENT, ref_key="p2", rows=(), contract="other"))
+    taken(world)
+    with world.store.unit("sum up") as unit:
+        unit.ledger.sum_up(ACCOUNT, {}, DAY)
+        unit.ledger.sum_up(OTHER, {}, None)
+    with world.store.unit("wake") as unit:
+        assert unit.ledger.wake("main", DAY - timedelta(days=1)) == 0
+        assert unit.ledger.wake("other", DAY) == 0
+        assert unit.ledger.wake("main", DAY + timedelta(days=1)) == 1
+        assert unit.ledger.wake("main", DAY + timedelta(days=1)) == 0
+    assert taken(world) == [ACCOUNT]
+    with world.store.unit("explain") as unit:
+        asked = "UPDATE accounts SET touched = true WHERE base = 'main' AND turns_on <= '2026-11-25'"
+        postgresql = unit.conn.dialect.name == "postgresql"
+        if postgresql:
+            unit.conn.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = unit.conn.execute(text(f"EXPLAIN {'' if postgresql else 'QUERY PLAN '}{asked}")).all()
+    assert "ix_accounts_turns_on" in str(plan)
