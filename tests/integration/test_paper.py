@@ -69,8 +69,8 @@ def looked(request: pytest.FixtureRequest) -> Callable[[bytes], list[Any]]:
         folder = os.environ.get("CRM1C_PAPERS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            stem = Path(folder) / request.node.name.replace("/", "_")
-            stem.with_suffix(".pdf").write_bytes(pdf)
+            stem = Path(folder) / request.node.name.replace("/", "_")[:120]
+            Path(f"{stem}.pdf").write_bytes(pdf)
             for number, picture in enumerate(pictures, 1):
                 picture.save(f"{stem}-{number}.png")
         for picture in pictures:
