@@ -3,16 +3,20 @@ and the CRM's accounts by their time of change."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import logging
+from datetime import datetime
 
-from integration.errors import Busy
+from integration.errors import Busy, Rejected
 from integration.flows.accept import COUNTERPARTIES, ONEC, POLLED
 from integration.flows.origin import STARTED
+from integration.flows.poll import polled, received
 from integration.flows.pull import read_told
 from integration.flows.saving import KIND
 from integration.services import Base, Services
-from integration.work import Arrival, new_id
+from integration.work import Arrival
 from mappers.canonical import Party
+
+log = logging.getLogger("crm1c.clients")
 
 PAGE = 1000  # (Ref_Key, DataVersion) pairs of one page
 
@@ -24,7 +28,11 @@ def pull_counterparties(services: Services, base_name: str) -> int:
     try:
         with services.store.lock(f"changes:{base_name}", patience=0.1):
             if services.settings.onec[base_name].exchange_plan:
-                return _by_plan(services, base, base_name)
+                try:
+                    return _by_plan(services, base, base_name)
+                except Rejected as error:
+                    # One character that XML can't bear, in whatever object, and 1C gives nobody the packet any more.
+                    log.error("план обмена 1С «%s» не отдаёт изменений, сравниваются версии: %s", base_name, error)
             return _by_versions(services, base, base_name)
     except Busy:
         return 0
@@ -37,7 +45,7 @@ def _by_plan(services: Services, base: Base, name: str) -> int:
         changes = base.ask(base.say.select_changes())
         told = [ref for table, ref, _erased in changes.refs if table == COUNTERPARTIES]
         arrivals = [Arrival(ONEC, COUNTERPARTIES, "exchange", ref, b"{}", webhook_id=name) for ref in told]
-        found = _received(services, arrivals)
+        found = received(services, arrivals)
     found += read_told(services, name, [(table, ref) for table, ref, _erased in changes.refs])
     with base.session():
         if changes.refs:
@@ -60,33 +68,22 @@ def _by_versions(services: Services, base: Base, name: str) -> int:
             Arrival(ONEC, COUNTERPARTIES, POLLED, ref, b"{}", f"{name}:{ref}:{version}", webhook_id=name)
             for ref, version in news
         ]
-        found += _received(services, arrivals)
+        found += received(services, arrivals)
         skip, more = skip + len(page), len(page) == PAGE
     return found
 
 
 def poll_accounts(services: Services, crm_name: str) -> int:
-    """Accounts changed since the last look, minus an overlap: a webhook may have been lost. The first look begins at
-    the first start, so that older clients are left to the first day (crm1c links build)."""
-    crm, table = services.crms[crm_name], services.settings.crm[crm_name]
-    mark = f"poll-accounts:{crm_name}"
-    kept = services.store.watermark(mark) or services.store.watermark(STARTED)
-    mark_at = datetime.fromisoformat(kept) if kept else services.now()
-    since = mark_at - timedelta(seconds=table.poll_overlap)
-    found, offset, more = 0, 0, True
-    while more:
-        accounts, more = crm.ask(crm.say.changed_accounts(since, offset))
-        news = [one for one in accounts if _is_news(services, crm_name, one)]
-        found += _received(services, [_arrival(crm_name, one) for one in news])
-        latest = max((one.modified_at for one in accounts if one.modified_at), default=since)
-        # As in `poll`: a client that is edited between two pages must not let another slip through.
-        offset = offset + len(accounts) if latest <= since else 0
-        since = max(since, latest)
-        if latest > mark_at:
-            services.store.set_watermark(mark, latest.isoformat())
-            mark_at = latest
-        more = more and bool(accounts)
-    return found
+    """Accounts changed since the last look become events; returns how many: a webhook may have been lost. The first
+    look begins at the first start, so that older clients are left to the first day (crm1c links build)."""
+    started = services.store.watermark(STARTED)
+    beginning = datetime.fromisoformat(started) if started else services.now()
+
+    def news(account: Party) -> Arrival | None:
+        return _arrival(crm_name, account) if _is_news(services, crm_name, account) else None
+
+    changed = services.crms[crm_name].say.changed_accounts
+    return polled(services, crm_name, f"poll-accounts:{crm_name}", beginning, changed, news)
 
 
 def _is_news(services: Services, crm: str, account: Party) -> bool:
@@ -98,10 +95,3 @@ def _is_news(services: Services, crm: str, account: Party) -> bool:
 def _arrival(crm: str, account: Party) -> Arrival:
     version = account.version or account.modified_at
     return Arrival(crm, "account", POLLED, account.id, b"{}", f"poll-account:{account.id}:{version}")
-
-
-def _received(services: Services, arrivals: list[Arrival]) -> int:
-    if not arrivals:
-        return 0
-    due, _parked = services.store.receive(arrivals, b"", {}, new_id())
-    return len(due)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from rich.console import Console
@@ -19,11 +20,13 @@ from integration.flows.pair import sync_duty
 from integration.flows.saving import KIND
 from integration.flows.sync import by_hand, resolve
 from integration.settings import Settings
+from integration.store.unit import SqlUnit
 from integration.work import Clash, Link, Proposed, own_key
 from mappers.onec.odata import is_ref
 from tasks.cli.common import looking, settings_ready
 from tasks.cli.report import VERDICTS, write
 
+T = TypeVar("T")
 out = Console(highlight=False)
 FIELDS = {
     "name": "название", "full_name": "полное название", "inn": "ИНН", "kpp": "КПП", "ogrn": "ОГРН",
@@ -86,10 +89,15 @@ def resolve_conflict(conflict_id: str, take: str) -> None:
 
 
 def _clash(world: World, clash_id: str) -> Clash:
-    with world.store.unit("conflict") as unit:
-        found = unit.parties.clash_by_id(clash_id)
+    return _the_one(world, lambda unit: unit.parties.clash_by_id(clash_id), f"противоречия {clash_id}", "conflicts")
+
+
+def _the_one(world: World, find: Callable[[SqlUnit], T | None], what: str, command: str) -> T:
+    """What `find` finds. Raises BadParameter naming the list to look in."""
+    with world.store.unit("look") as unit:
+        found = find(unit)
     if found is None:
-        raise click.BadParameter(f"нет противоречия {clash_id}; список: crm1c conflicts list", param_hint="ID")
+        raise click.BadParameter(f"нет {what}; список: crm1c {command} list", param_hint="ID")
     return found
 
 
@@ -146,11 +154,8 @@ def refuse_duplicate(proposal_id: str) -> None:
 
 
 def _proposal(world: World, proposal_id: str) -> Proposed:
-    with world.store.unit("proposal") as unit:
-        found = unit.parties.proposal(proposal_id)
-    if found is None:
-        raise click.BadParameter(f"нет предложения {proposal_id}; список: crm1c duplicates list", param_hint="ID")
-    return found
+    named = f"предложения {proposal_id}"
+    return _the_one(world, lambda unit: unit.parties.proposal(proposal_id), named, "duplicates")
 
 
 # -- links ----------------------------------------------------------------------------------------------------------

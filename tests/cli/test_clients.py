@@ -191,6 +191,26 @@ def test_a_reading_that_broke_off_goes_on_where_it_was(two_bases: Shell) -> None
     ] == []
 
 
+def test_a_confirmation_that_broke_off_is_finished_by_the_next_run(two_bases: Shell) -> None:
+    """The links stand, the proposals don't yet: nothing is doubled, nothing is lost."""
+
+    def break_off(boundary: str) -> None:
+        if boundary == "proposals of the first day: before commit":
+            raise KeyboardInterrupt
+
+    end = listen(break_off)
+    try:
+        assert two_bases.run("links", "build", "--confirm").code != 0
+    finally:
+        end()
+    assert len(two_bases.run("links", "list").out.splitlines()) == 1
+    assert two_bases.run("duplicates", "list").out == "Предложений нет.\n"
+    said = two_bases.run("links", "build", "--confirm")
+    assert "Записано связей: 0" in said.out
+    assert len(two_bases.run("links", "list").out.splitlines()) == 1
+    assert "CRM ↔ 1С" in two_bases.run("duplicates", "list").out
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
 def test_links_come_from_a_file(ready: Shell, sign: str) -> None:
     (ready.folder / "links.csv").write_text(f"crm{sign}1c\nacc1{sign}{REF}\n", "utf-8-sig")

@@ -367,6 +367,41 @@ def test_a_lost_receipt_brings_the_packet_again_and_loses_nothing(place: Town, t
     assert pair.values()["name"] == ("Полесье-Два АО", "Полесье-Два АО")
 
 
+def test_a_packet_that_1c_cannot_make_does_not_stop_the_exchange(place: Town, tmp_path: Path) -> None:
+    """One control character in any object, and SelectChanges is 400 for good: versions are compared then."""
+    place.reset(tmp_path, {**TABLES, "onec": {"main": {"exchange_plan": "Обмен"}}})
+    pair = Pair(place)
+    pair.poll()
+    pair.book(Description="Полесье-Битый АО")
+    broken = '{"odata.error": {"code": "14", "message": {"lang": "ru", "value": "Недопустимый символ 0x02"}}}'
+    json_type = "application/json"
+    place.fault(place.onec_app, "status", "POST", "SelectChanges", status=400, body=broken, content_type=json_type)
+    assert pair.poll() == 1
+    assert pair.values()["name"] == ("Полесье-Битый АО", "Полесье-Битый АО")
+    place.onec_app.faults.clear()
+    pair.book(Description="Полесье-Целый АО")
+    pair.poll()
+    assert pair.values()["name"] == ("Полесье-Целый АО", "Полесье-Целый АО")
+
+
+def test_an_exchange_plan_has_one_reader_at_a_time(place: Town, tmp_path: Path) -> None:
+    """The same number asked for twice gives old and new changes mixed: the second reader leaves without a call."""
+    place.reset(tmp_path, {**TABLES, "onec": {"main": {"exchange_plan": "Обмен"}}})
+    services, inside, found = place.world.services, iter([1]), list[int]()
+
+    def second(boundary: str) -> None:
+        if boundary == "изменения по плану обмена: before" and next(inside, None):
+            found.append(pull_counterparties(services, "main"))
+
+    end = steps.listen(second)
+    try:
+        pull_counterparties(services, "main")
+    finally:
+        end()
+    assert found == [0]
+    assert len(place.asked(place.onec_app, "POST", "SelectChanges")) == 1
+
+
 # -- any sequence ---------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(["Полесье", "Полесье-2", "Лесное", "Берег"])
