@@ -119,6 +119,18 @@ class MoneyStory:
         self.story.check("закрыт, закрыт, оплачен на 50 %; аванса не осталось", acts == expected)
         self.story.check(f"аванс {told['advance']}", told["advance"] == "0.00")
         self.shows("partially_paid", "80.0")
+        self.printed()
+
+    def printed(self) -> None:
+        """The three acts on paper, each at the deal."""
+
+        def copies() -> list[str]:
+            stream = self.story.crm("GET", f"Opportunity/{self.deal_id}/stream").get("list", [])
+            files = [file for note in stream for file in (note.get("attachmentsNames") or {}).values()]
+            return sorted(file for file in files if file.startswith("Акт"))
+
+        self.story.until(lambda: len(copies()) >= 3)
+        self.story.check(f"акты напечатаны и приложены к сделке: {', '.join(copies())}", len(copies()) == 3)
 
     def dollars_and_refund(self) -> None:
         self.begin_deal("Поставка датчиков", 100_000, client=1)

@@ -83,6 +83,17 @@ def test_the_client_gets_the_invoice_and_the_deal_keeps_it(mailing: Town, post: 
     assert parked(mailing) == {}
 
 
+def test_a_letter_may_be_english_with_texts_of_ones_own(place: Town, tmp_path: Path, post: Mail) -> None:
+    """[mail] language and templates: what the folder lacks is the shipped text of that language."""
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "subject.txt").write_text("Invoice {{ number }} by {{ supplier }}", "utf-8")
+    place.reset(tmp_path, table(post, language="en", templates=str(tmp_path / "letters")))
+    place.done(place.deal(amount=1220, account=WRITTEN))
+    [letter] = post.letters()
+    assert letter["subject"] == "Invoice 1 by ООО «Рассвет-Сервис»"
+    assert "invoice No. 1 of 24.11.2026 for 1\u00a0220,00 руб. is attached" in letter["text"]
+
+
 def test_no_letter_and_no_paper_without_the_table(town: Town) -> None:
     """Nothing is configured: nothing is printed, and the deal's stream has one line."""
     deal = town.deal(account=WRITTEN)

@@ -440,6 +440,18 @@ def test_texts_tell_what_is_attached(language: str, issue: int) -> None:
     assert (revised in subject) == (revised in text) == (revised in html) == (issue == 2)
 
 
+@pytest.mark.parametrize(("language", "said"), [("ru", ("Акт № 57", "подписать")), ("en", ("Act No. 57", "sign it"))])
+def test_an_acts_letter_asks_to_sign_and_not_to_pay(language: str, said: tuple[str, str]) -> None:
+    """Its own three texts."""
+    subject, text, html = Texts(language)({**FACTS, "kind": "act", "qr": False})
+    assert subject.startswith(said[0])
+    assert said[1] in text
+    assert said[1] in html
+    assert "QR" not in text + html
+    revised = Texts(language)({**FACTS, "kind": "act", "issue": 2})
+    assert all(({"ru": "исправлен", "en": "revised"}[language]) in one for one in revised)
+
+
 def test_an_own_template_stands_in_place_of_ours(tmp_path: Path) -> None:
     """File by file: the others stay."""
     (tmp_path / "subject.txt").write_text("Ваш счёт {{ number }}")

@@ -6,10 +6,13 @@ CRM1C_PAPERS=FOLDER keeps the PDFs and the pictures there, for the eyes.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ SUPPLIER = Firm(
 )  # fmt: skip
 BUYER = Firm("ООО «Ромашка»", "7700000016", "770001001", address="101000, г. Москва, ул. Мясницкая, д. 1")
 ACCOUNT = BankAccount("40702810500000000017", "АО «БАНК ПЕСОЧНИЦА»", "044525999", "30101810400000000999", "г. МОСКВА")
+ROOT = Path(__file__).parents[2]
 # The kind of name that registers hold: 300 letters, and one without a single space.
 LONG = (
     "Федеральное государственное бюджетное образовательное учреждение дополнительного профессионального образования "
@@ -287,10 +291,15 @@ def test_a_paper_without_a_russian_account_or_by_wish_has_no_code(press: Press) 
 
 
 def test_the_same_paper_gives_the_same_bytes() -> None:
-    """In another process too: no clock, no chance, no font of the machine."""
+    """In another process too, with other hashes and another clock's zone: no chance, no font of the machine."""
     first, second = Press(Look()), Press(Look())
     assert first.pdf(paper(3)) == second.pdf(paper(3)) == first.pdf(paper(3))
     assert first.pdf(paper(3)) != first.pdf(paper(2))
+    told = "from tests.integration.test_paper import *; print(sha256(Press(Look()).pdf(paper(3))).hexdigest())"
+    environ = {"PYTHONHASHSEED": "4711", "TZ": "Asia/Tokyo", "HOME": "/nonexistent"}
+    argv = [sys.executable, "-c", told]
+    said = subprocess.run(argv, env=environ, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == sha256(first.pdf(paper(3))).hexdigest()
 
 
 def test_logo_stamp_and_signers_of_the_settings_are_printed(
