@@ -25,7 +25,7 @@ check: $(STAMP) ## lint, format, types, import contracts and the pure tests, in 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict mappers integration tasks
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q -m "not servers and not slow" tests/integration tests/mappers tests/rules $(ARGS)
+	@$(BIN)/pytest -q -n 2 -m "not servers and not slow" tests/integration tests/mappers tests/rules $(ARGS)
 
 bench: $(STAMP) ## measurements, each printed with its bar (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
