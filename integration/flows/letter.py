@@ -25,6 +25,8 @@ def letter(services: Services, duty: Duty) -> Outcome:
         return Outcome("skipped", "Писем не рассылаем: таблицы [mail] нет" if printed else "Печатать было нечего")
     if printed.state == "sent":
         return Outcome("unchanged", f"Письмо уже отправлено: {printed.recipient}")
+    if not printed.pdf:
+        return Outcome("skipped", "PDF убран за давностью: письмо больше не нужно")
     if printed.state == VOID:
         return Outcome("skipped", "Акт в 1С больше не проведён")
     if job.replaced():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, literal, or_, select, update
+from sqlalchemy import Connection, and_, delete, literal, or_, select, update
 
 from integration.store.schema import deliveries, event_duties, inbox, leases, notices, outbox, papers, slots, watermarks
 from integration.store.store import SqlStore
 
 _PASSING = ("doubt:", "made:")  # marks that mean something for minutes (flows.once), one for each object created
+_UNMAILED_KEPT = timedelta(days=366)  # PDFs that nobody was to get by mail, or whose letter waits for a person
 _PAPERS_KEPT = timedelta(days=5 * 366)  # 402-ФЗ, article 29: five years
 
 
@@ -32,7 +33,8 @@ def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> in
         passing = or_(*(watermarks.c.name.startswith(kind) for kind in _PASSING))
         unit.conn.execute(delete(watermarks).where(passing, watermarks.c.updated_at < before))
         # Which letter went when to whom is kept as accounting papers are; the PDF itself can be made again.
-        unit.conn.execute(update(papers).where(papers.c.sent_at < before).values(pdf=b""))
+        unmailed = and_(papers.c.state.in_(("made", "void")), papers.c.made_at < store.now() - _UNMAILED_KEPT)
+        unit.conn.execute(update(papers).where(or_(papers.c.sent_at < before, unmailed)).values(pdf=b""))
         kept = store.now() - _PAPERS_KEPT
         unit.conn.execute(delete(papers).where(papers.c.made_at < kept))
         unit.conn.execute(delete(notices).where(notices.c.told_at < kept))

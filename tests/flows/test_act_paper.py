@@ -11,6 +11,7 @@ import pytest
 
 from integration.flows.pull import pull_payments
 from integration.steps import listen
+from integration.store.cleaning import cleanup
 from sandbox.mail import Mail
 from sandbox.serve import serving
 from tests.flows.books import ACT, Books
@@ -192,6 +193,20 @@ def test_the_acts_print_form_of_1c_is_taken_where_one_is_configured(place: Town,
     assert letter["subject"].startswith("Акт № 31 от 24.11.2026 на 1 220,00 руб.")
     assert letter["attachments"][0]["sha256"] == hashlib.sha256(b"%PDF-1.7 1").hexdigest()
     assert "Счет на оплату" in text_of(attached(place, deal)[0])
+
+
+def test_pdfs_that_nobody_was_mailed_make_room_after_a_year(place: Town, tmp_path: Path, post: Mail) -> None:
+    """By default acts are not mailed: what was printed is remembered without its bytes."""
+    place.reset(tmp_path, table(post))
+    books = Books(place)
+    deal = books.deal(1220, account=WRITTEN)
+    books.act(1220, books.bill(deal))
+    books.pull()
+    for days, left in ((365, True), (2, False)):
+        place.pass_time(days * 86_400)
+        cleanup(place.world.store)
+        [act] = [row for row in rows(place) if row.record_id.startswith("act:")]
+        assert bool(act.pdf) == left
 
 
 class Death(BaseException):
