@@ -14,6 +14,7 @@ from integration.errors import Crm1cError
 from integration.rules.payqr import doubts
 from integration.rules.specimen import specimen
 from integration.store import migrate
+from integration.transport import NoGate, System
 from mappers.dialect import Finding
 from mappers.paper import PaperKind
 
@@ -34,6 +35,8 @@ def examine(world: World, broker: Callable[[], list[Finding]]) -> Iterator[tuple
         yield from _all(f"CRM {name}", lambda crm=crm: crm.ask(crm.say.check()))  # type: ignore[misc]
     for name, registry in world.services.registries.items():
         yield from _all(f"реквизиты {name}", lambda registry=registry: registry.ask(registry.say.check()))  # type: ignore[misc]
+        if "quota" in registry.say.capabilities:
+            yield from _all(f"счётчик {name}", lambda name=name, registry=registry: _quota(name, registry.say))  # type: ignore[misc]
     if world.services.press is not None:
         yield from _all("печать", lambda: _paper(world))
     for name, base in world.services.bases.items():
@@ -58,6 +61,15 @@ def _all(where: str, look: Callable[[], list[Finding]]) -> Iterator[tuple[str, F
     except Exception as error:  # the doctor tells of every trouble, foreseen or not
         found = [Finding("FAIL", f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")]
     yield from ((where, finding) for finding in found)
+
+
+def _quota(name: str, say: Any) -> list[Finding]:
+    """How much of the day a paid source has counted. It counts at an address of its own, asked by the doctor alone."""
+    counted = System(f"registry:{name}", say, say.quota_home, NoGate(), timeouts=(3.0, 15.0)).ask(say.quota())
+    told = f"за день запросов: {counted.used}" + ("" if counted.left is None else f", осталось {counted.left}")
+    if counted.left is not None and counted.left * 10 < counted.used + counted.left:
+        return [Finding("warn", told, "когда кончатся, источник будет пропускаться до полуночи; расширьте тариф")]
+    return [Finding("ok", told)]
 
 
 def _one_base(base: Any) -> list[Finding]:
