@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from mappers.requisites.dadata import DaData
 from sandbox.mail import Mail
 from sandbox.onec.companies import ref
+from sandbox.registry import TOKEN, Registry
+from sandbox.serve import serving
 from tests.cli.shell import Shell
 
 MAIL_PASSWORD, NOBODY = "of-the-sandbox", "00000000-0000-0000-0000-000000000000"
@@ -241,3 +244,31 @@ def test_the_address_for_webhooks_is_missing(healthy: Shell) -> None:
     said = healthy.run("doctor")
     assert said.code == 0
     assert "warn crm1c.toml: внешний адрес crm1c не задан → укажите [web] public_url" in said.out
+
+
+@pytest.mark.parametrize(("left", "level"), [(2000, "ok"), (500, "warn")])
+def test_a_paid_source_says_how_much_of_the_day_is_left(
+    healthy: Shell, monkeypatch: pytest.MonkeyPatch, left: int, level: str
+) -> None:
+    """With its secret key; it is asked at the address where the service counts, and never with the other key alone."""
+    heard: list[str] = []
+
+    def counter(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        heard.append(environ.get("HTTP_X_SECRET", ""))
+        start_response("200 OK", [("Content-Type", "application/json")])
+        told = {"date": "2026-11-24", "services": {"suggestions": 8000}, "remaining": {"suggestions": left}}
+        return [json.dumps(told).encode()]
+
+    with serving(counter) as url, serving(Registry().wsgi()) as registry:  # type: ignore[arg-type]
+        monkeypatch.setattr(DaData, "quota_home", url)
+        table = f'base_url = "{registry}/suggestions/api/4_1/rs"\ntoken = "env:DADATA_TOKEN"'
+        file = healthy.folder / "crm1c.toml"
+        text = re.sub(r"(?ms)^#?\s*\[requisites.*?(?=^\[(?!requisites)|\Z)", "", file.read_text("utf-8"))
+        file.write_text(f'{text}\n[requisites]\norder = ["onec", "dadata"]\n[requisites.dadata]\n{table}\n', "utf-8")
+        healthy.environ("DADATA_TOKEN", TOKEN)
+        assert not [one for one in examined(healthy) if "счётчик" in one["where"]]
+        healthy.configure(table, f'{table}\npassword = "env:DADATA_SECRET"')
+        healthy.environ("DADATA_SECRET", "secret-key")
+        [finding] = [one for one in examined(healthy) if one["where"] == "счётчик dadata"]
+    assert (finding["level"], f"осталось {left}" in finding["what"]) == (level, True)
+    assert heard == ["secret-key"]
