@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import redis
@@ -170,3 +171,22 @@ def connect(url: str) -> redis.Redis:
 
         return fakeredis.FakeRedis(decode_responses=True)
     return redis.Redis.from_url(url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2)
+
+
+# -- canaries ---------------------------------------------------------------------------------------------------------
+
+CANARY_AGE = 180.0  # seconds after which a queue without a canary counts as deaf
+
+
+def sing(client: redis.Redis, queue: str, now: datetime) -> None:
+    """A canary came through this queue: somebody receives from it and works."""
+    client.set(f"canary:{queue}", now.isoformat(), ex=86_400)
+
+
+def canaries(client: redis.Redis, queues: Collection[str], now: datetime) -> dict[str, float | None]:
+    """Seconds since the last canary of each queue; None: none came within a day. Raises what Redis raises."""
+    heard = client.mget([f"canary:{name}" for name in queues])
+    return {
+        name: None if at is None else max(0.0, (now - datetime.fromisoformat(str(at))).total_seconds())
+        for name, at in zip(queues, heard, strict=True)
+    }

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 import redis
 from sqlalchemy import text
 
 from integration.bootstrap import World
+from integration.cache import CANARY_AGE, canaries
 from integration.errors import Crm1cError
+from integration.report import VERDICTS
+from integration.rules.findings import KINDS
 from integration.rules.payqr import doubts
 from integration.rules.specimen import specimen
 from integration.store import migrate
 from integration.transport import NoGate, System
+from integration.work import Queue
 from mappers.dialect import Finding
 from mappers.paper import PaperKind
 
+QUEUES: tuple[str, ...] = get_args(Queue)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PAPERS: tuple[PaperKind, ...] = ("invoice", "act")
+STALE = timedelta(days=3)  # without a reconciliation
 SKEW = 5.0  # seconds by which the database's clock may differ from ours
 
 
@@ -45,6 +51,8 @@ def examine(world: World, broker: Callable[[], list[Finding]]) -> Iterator[tuple
     if world.services.mailer is not None:
         yield from _all("почта", lambda: _mail(world))
     yield from _all("уведомления", lambda: _notices(world))
+    yield from _all("сверка", lambda: _reconciliation(world))
+    yield from _all("очереди", lambda: _canaries(world))
     if not world.settings.onec or not world.settings.crm:
         yield "crm1c.toml", Finding("FAIL", "нет ни одной базы 1С или CRM", "добавьте [onec.ИМЯ] и [crm.ИМЯ]")
     if world.settings.web.public_url is None:
@@ -157,3 +165,30 @@ def _redis(world: World) -> list[Finding]:
         mend = "CONFIG SET maxmemory-policy noeviction: вытесненный ключ останавливает расписание"
         return [Finding("warn", f"политика памяти {policy}", mend)]
     return [Finding("ok", "доступен, noeviction")]
+
+
+def _reconciliation(world: World) -> list[Finding]:
+    """When all sides were last compared, and what came of it."""
+    with world.store.unit("look for reconciliation") as unit:
+        run = unit.reconciling.latest()
+    if run is None or run.finished_at is None:
+        return [Finding("ok", "ещё не было; проведите: crm1c reconcile")]
+    local = run.finished_at.astimezone(world.settings.schedule.timezone)
+    found = sum(run.counts.get(kind, 0) for kind in KINDS)
+    told = f"{local:%d.%m.%Y %H:%M}, {VERDICTS[run.verdict]}, расхождений {found}"
+    if run.verdict == "alarm":
+        return [Finding("warn", told, "crm1c reconcile show")]
+    if world.services.now() - run.finished_at > STALE:
+        return [Finding("warn", told, "сверки давно не было: идут ли часы (crm1c beat)?")]
+    return [Finding("ok", told)]
+
+
+def _canaries(world: World) -> list[Finding]:
+    """Queues that nobody receives from, where somebody once did."""
+    if world.settings.embedded:
+        return []
+    late = {name: age for name, age in canaries(world.redis, QUEUES, world.services.now()).items() if age is not None}
+    silent = {name: age for name, age in late.items() if age > CANARY_AGE}
+    mend = "запущены ли часы и исполнитель этой очереди (crm1c beat, crm1c worker)?"
+    told = [Finding("warn", f"crm1c.{name} молчит {age:.0f} с", mend) for name, age in sorted(silent.items())]
+    return told or ([Finding("ok", "через каждую очередь проходят пробы")] if late else [])

@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from waitress.server import create_server
 
 from integration.board import Board
 from integration.bootstrap import Clock, World, utc_now
+from integration.cache import CANARY_AGE, canaries
 from integration.errors import Misconfigured
 from integration.flows.answer import Answer
 from integration.flows.origin import mark_start
@@ -41,7 +41,6 @@ from tasks.calls import reachable, wait_for_broker
 log = logging.getLogger("crm1c.run")
 
 EMBEDDED_THREADS = 4
-CANARY_AGE = 180.0  # seconds after which a queue without a canary counts as deaf
 
 
 def made(settings: Settings, now: Clock = utc_now) -> Process:
@@ -74,6 +73,7 @@ def web_app(process: Process) -> Flask:
             "workers": lambda: _canaries_sing(world),
         },
         now=world.services.now,
+        canaries=lambda: canaries(world.redis, QUEUES, world.services.now()),
     )
 
     def ask(inn: str, kpp: str, crm: str | None, onec: str | None, wait: float) -> Answer:
@@ -93,9 +93,8 @@ def _onec_hook(settings: Settings) -> dict[str, Sender]:
 
 def _canaries_sing(world: World) -> bool:
     """Has a canary come through every queue lately? A worker may be connected and deaf."""
-    heard = world.redis.mget([f"canary:{name}" for name in QUEUES])
-    oldest = world.services.now() - timedelta(seconds=CANARY_AGE)
-    return all(at is not None and datetime.fromisoformat(str(at)) > oldest for at in heard)
+    ages = canaries(world.redis, QUEUES, world.services.now())
+    return all(age is not None and age < CANARY_AGE for age in ages.values())
 
 
 class _OurLogging(GunicornLogger):  # type: ignore[misc]

@@ -16,8 +16,11 @@ from integration.errors import Transient
 from integration.http.answers import answer
 from integration.http.parts import Parts, once_more
 from integration.http.routes import Answer, Route
+from integration.rules.findings import KINDS
 from integration.store import journal
+from integration.store.reconciling import SqlReconciling
 from integration.store.schema import inbox
+from integration.store.slots import last_runs
 from integration.store.store import SqlStore
 
 log = logging.getLogger("crm1c.http")
@@ -32,6 +35,7 @@ class Health:
         self._store, self._probes = parts.store, parts.probes
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Counts(parts.store))
+        self._registry.register(_Clockwork(parts))
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -57,7 +61,8 @@ class Health:
         database = _database(self._store)
         told = {"database": database} | {name: _told(name, probe) for name, probe in self._probes.items()}
         ready = database == "ok"
-        return answer({"status": "ok" if ready else "unavailable", **told}, 200 if ready else 503)
+        more = _reconciled(self._store) if ready else {}
+        return answer({"status": "ok" if ready else "unavailable", **told, **more}, 200 if ready else 503)
 
     def metrics(self) -> Response:
         return Response(generate_latest(self._registry), content_type=_TEXT)
@@ -78,6 +83,17 @@ def _database(store: SqlStore) -> str:
 def _touch(store: SqlStore) -> None:
     with store.reading() as conn:
         conn.execute(select(inbox.c.id).limit(1)).first()
+
+
+def _reconciled(store: SqlStore) -> dict[str, object]:
+    """When all sides were last compared, and what came of it; nothing before the first time."""
+    with store.reading() as conn:
+        run = SqlReconciling(conn, store.now()).latest()
+    if run is None or run.finished_at is None:
+        return {}
+    found = sum(run.counts.get(kind, 0) for kind in KINDS)
+    ended = run.finished_at.isoformat(timespec="seconds")
+    return {"reconciliation": {"at": ended, "verdict": run.verdict, "findings": found}}
 
 
 def _told(name: str, probe: Callable[[], bool]) -> str:
@@ -117,3 +133,53 @@ class _Counts(Collector):
                 rows.add_metric((one.box, one.system, "parked", kind), number)
             lag.add_metric((one.box, one.system), one.lag(now))
         return iter((rows, lag))
+
+
+class _Clockwork(Collector):
+    """What goes by the clock: when each job last ended, how long each queue is silent, the last reconciliation."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._store, self._canaries = parts.store, parts.canaries
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering asks the database for nothing."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._store.now()
+        with self._store.reading() as conn:
+            jobs, run = last_runs(conn), SqlReconciling(conn, now).latest()
+        ages = GaugeMetricFamily("crm1c_job_age_seconds", "Since a run of the periodic job last ended", labels=("job",))
+        for one in jobs:
+            if one.ended_at is not None:
+                ages.add_metric((one.job,), (now - one.ended_at).total_seconds())
+        yield ages
+        silent = GaugeMetricFamily(
+            "crm1c_canary_age_seconds", "Since a canary last came through the queue", labels=("queue",)
+        )
+        try:
+            heard = self._canaries()
+        except Exception:  # a Redis that is away is told by its own probe
+            heard = {}
+        for name, age in sorted(heard.items()):
+            if age is not None:
+                silent.add_metric((name,), age)
+        yield silent
+        if run is None or run.finished_at is None:
+            return
+        yield GaugeMetricFamily(
+            "crm1c_reconciliation_age_seconds", "Since the last reconciliation ended",
+            value=(now - run.finished_at).total_seconds(),
+        )  # fmt: skip
+        verdicts = GaugeMetricFamily(
+            "crm1c_reconciliation_verdict", "1 for the verdict of the last reconciliation", labels=("verdict",)
+        )
+        for verdict in ("ok", "found", "alarm"):
+            verdicts.add_metric((verdict,), float(run.verdict == verdict))
+        yield verdicts
+        found = GaugeMetricFamily(
+            "crm1c_reconciliation_findings", "Findings of the last reconciliation by kind", labels=("kind",)
+        )
+        for kind in KINDS:
+            found.add_metric((kind,), run.counts.get(kind, 0))
+        yield found

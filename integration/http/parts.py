@@ -29,13 +29,15 @@ class Sender(Protocol):
 class Parts:
     """`senders`: dialect by the NAME of /webhooks/NAME, each a table [crm.NAME] or [shop.NAME]. `probes`: what
     /health/ready tells beside the database ("broker", "redis"), each quick and bounded; False or an exception means
-    away. `clock` and `pause` are seconds that only grow."""
+    away. `canaries`: seconds since something last came through each queue (None: never). `clock` and `pause` are
+    seconds that only grow."""
 
     settings: Settings
     store: SqlStore
     senders: Mapping[str, Sender]
     probes: Mapping[str, Callable[[], bool]]
     now: Callable[[], datetime]
+    canaries: Callable[[], Mapping[str, float | None]] = dict
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 

@@ -242,7 +242,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Alive": record({"status": TEXT}),
     "Ready": record(
         {"status": {"type": "string", "enum": ["ok", "unavailable"]}, "database": HEALTH, "broker": HEALTH,
-         "redis": HEALTH},
+         "redis": HEALTH, "reconciliation": record(
+             {"at": TEXT, "verdict": {"type": "string", "enum": ["ok", "found", "alarm"]},
+              "findings": {"type": "integer"}}
+         )},
         ["status", "database"],
     ),
 }  # fmt: skip

@@ -101,7 +101,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Run:
     """One reconciliation. `since`: documents dated from this day on (None: as configured); `over_limit`: repair however
-    much was found; `verdict`: "" while it runs, then ok, found or alarm."""
+    much was found; `verdict`: "" while it runs, then ok, found or alarm. `counts`: of an ended one, findings by kind
+    and by what becomes of them."""
 
     id: str
     cause: str
@@ -111,6 +112,7 @@ class Run:
     verdict: str
     started_at: datetime
     finished_at: datetime | None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

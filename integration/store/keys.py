@@ -145,18 +145,19 @@ def keep_model(conn: Connection, base: str, model: Mapping[str, Any], now: datet
 # -- slots ------------------------------------------------------------------------------------------------------------
 
 
-def take_slot(conn: Connection, job: str, slot: str, now: datetime, again_after: float | None = None) -> bool:
+TRIES = 5  # of one slot whose runner died or failed
+
+
+def take_slot(conn: Connection, job: str, slot: str, now: datetime, tries: int = 1) -> bool:
     """Whether this run of the job is ours: True for one caller per slot, however many beats there are.
 
-    `again_after`: a run that started longer ago than that many seconds and never finished died; its slot is free.
+    `tries` above 1: the caller knows that no runner lives (it holds the job's lock), so a slot that was begun and never
+    ended is taken again, so many times in all.
     """
     statement = upsert(conn, slots).values(job=job, slot=slot, started_at=now)
-    if again_after is None:
-        statement = statement.on_conflict_do_nothing()
-    else:
-        died = slots.c.finished_at.is_(None) & (slots.c.started_at <= now - timedelta(seconds=again_after))
-        set_ = {"started_at": now}
-        statement = statement.on_conflict_do_update(index_elements=["job", "slot"], set_=set_, where=died)
+    open_ = slots.c.finished_at.is_(None) & (slots.c.tries < tries)
+    set_ = {"started_at": now, "tries": slots.c.tries + 1}
+    statement = statement.on_conflict_do_update(index_elements=["job", "slot"], set_=set_, where=open_)
     return conn.execute(statement.returning(slots.c.job)).one_or_none() is not None
 
 

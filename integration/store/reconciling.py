@@ -307,6 +307,7 @@ def _run(row: Row[Any]) -> Run:
         verdict=row.verdict,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        counts=json.loads(row.counts),
     )
 
 

@@ -65,3 +65,25 @@ def test_metrics_need_a_token_that_reads(world: World) -> None:
     assert world.client.get("/metrics").status_code == 401
     assert world.get("/metrics", world.token("read")).status_code == 200
     assert world.get("/metrics", world.token("kpi:m1")).status_code == 403
+
+
+def test_the_last_reconciliation_is_told(world: World) -> None:
+    """Nothing before the first one; then when it ended, what came of it, and how silent the queues are."""
+    assert "reconciliation" not in world.client.get("/health/ready").json
+    with world.store.unit("test") as unit:
+        run = unit.reconciling.begin("test", None, ["bank"], over_limit=False)
+        unit.reconciling.end(run, "alarm", {"missing": 2, "stale": 1, "held": 3})
+    ended = world.clock.now().isoformat(timespec="seconds")
+    world.clock.seconds += 100
+    client = made.rebuilt(world, canaries=lambda: {"onec": 12.0, "crm": None})
+    told = client.get("/health/ready").json["reconciliation"]
+    assert told == {"at": ended, "verdict": "alarm", "findings": 3}
+    lines = set(client.get("/metrics", headers=bearer(TOKEN)).text.splitlines())
+    assert {
+        "crm1c_reconciliation_age_seconds 100.0",
+        'crm1c_reconciliation_verdict{verdict="alarm"} 1.0',
+        'crm1c_reconciliation_verdict{verdict="ok"} 0.0',
+        'crm1c_reconciliation_findings{kind="missing"} 2.0',
+        'crm1c_canary_age_seconds{queue="onec"} 12.0',
+    } <= lines
+    assert not any('crm1c_canary_age_seconds{queue="crm"}' in line for line in lines)

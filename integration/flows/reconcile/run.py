@@ -69,7 +69,10 @@ def compare(services: Services, duty: Duty) -> Outcome:
         return Outcome("skipped", "Эта сверка уже закончена")
     run, waits = advance(services, run, lambda *_: None, seconds=TURN)
     if run.verdict:
-        return Outcome("done", f"Сверка закончена: {_WORDS[run.verdict]}")
+        text = f"Сверка закончена: {_WORDS[run.verdict]}"
+        if run.verdict == "alarm":
+            log.error("%s (crm1c reconcile show)", text, extra={"run": run.id})
+        return Outcome("done", text)
     delay = _AGAIN if waits else 0
     return Outcome("done", "Сверка продолжится", owes=(_turn(run, delay),))
 
@@ -124,7 +127,6 @@ def _end(services: Services, unit: Unit, run: Run) -> None:
     unit.reconciling.end(run, ends, counts(tallies))
     owed = owed_to_people(services, unit, replace(run, verdict=ends))
     unit.owe(*owed, cause=Event("", "reconcile", "", "ended", "", b"", new_id()))
-    log.log(logging.ERROR if ends == "alarm" else logging.INFO, "сверка: %s", _WORDS[ends], extra={"run": run.id})
 
 
 def counts(tallies: list[Tally]) -> dict[str, int]:
