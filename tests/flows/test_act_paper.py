@@ -215,17 +215,12 @@ class Death(BaseException):
 
 # A boundary, and the one that was passed before it: where a death may double or lose something of an act's.
 DEATHS = (
-    ("чтение: акты: answered", "keep facts: before commit"),
     ("чтение: акты: answered", "keep facts: committed"),
-    ("keep facts: committed", "чтение акта для печати: answered"),
-    ("чтение акта для печати: answered", "keep paper: before commit"),
     ("чтение акта для печати: answered", "keep paper: committed"),
-    ("keep paper: committed", "settle: before commit"),
     ("keep paper: committed", "settle: committed"),
     ("keep paper: committed", "загрузка PDF: answered"),
     ("загрузка PDF: answered", "запись с PDF в ленту сделки: answered"),
     ("keep paper: committed", "letter begins: committed"),
-    ("letter begins: committed", "letter: before"),
     ("letter begins: committed", "letter: answered"),
     ("letter: answered", "letter sent: before commit"),
     ("letter: answered", "letter sent: committed"),
