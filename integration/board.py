@@ -69,6 +69,12 @@ class Board:
             found: Any = self._redis.hgetall(hash_key(period, manager))
         return dict(found)
 
+    def rank(self, period: str) -> dict[str, int]:
+        """Manager → score in the period's rank, as it stands."""
+        with _reaching():
+            found: Any = self._redis.zrange(rank_key(period), 0, -1, withscores=True)
+        return {str(manager): int(score) for manager, score in found}
+
     def tell(self, told: Told, at: datetime | None = None) -> bool:
         """Put one accrual into the feed, once; False when it is there. `at`: its moment, when a lost feed is made
         again."""
