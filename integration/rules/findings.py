@@ -50,6 +50,7 @@ FIELDS: dict[str, str] = {
     "purpose": "назначение платежа", "rows": "расшифровка", "covers": "счета акта", "instalments": "сроки",
     "invoice_number": "номер счёта", "ref_key": "ссылка 1С", "payment_status": "состояние оплаты",
     "paid_percent": "процент оплаты", "paid_amount": "оплачено", "allocation": "разнесение", "standing": "состояние",
+    "received": "получено", "bonus": "бонус", "payments": "платежей", "rank": "место в рейтинге",
 }  # fmt: skip
 SIDES: dict[str, str] = {"crm": "CRM", "ledger": "crm1c", "onec": "1С", "bank": "банк", "redis": "Redis"}
 

@@ -88,6 +88,37 @@ def onec_only(payment: Payment, base: str = "") -> Finding:
     )  # fmt: skip
 
 
+# -- what managers see ------------------------------------------------------------------------------------------------
+
+
+def of_kpi(
+    period: str,
+    month: str,
+    manager: str,
+    wanted: Mapping[str, str],
+    shown: Mapping[str, str],
+    scores: tuple[int | None, int | None],
+) -> list[Finding]:
+    """A manager's figures in Redis (`shown`) against the database's; `scores`: in the rank, here and there."""
+    title, first = f"{manager}, {period}", date.fromisoformat(f"{month}-01")
+    names: dict[str, Any] = {"record": manager, "ref_key": period, "day": first, "repair": "kpi", "action": "repair"}
+    reason = "Показатели в Redis не равны базе: период будет показан заново."
+    if not wanted or not shown:
+        kind: Any = "extra" if not wanted else "missing"
+        said = {"ledger": wanted.get("bonus", ""), "redis": shown.get("bonus", "") or ("есть" if not wanted else "")}
+        return [Finding(kind, "kpi", title, said, "bonus", reason=reason, **names)]
+    found = [
+        Finding("different", "kpi", title, {"ledger": wanted[name], "redis": shown.get(name, "")}, name, reason=reason,
+                **names)
+        for name in ("received", "bonus", "payments")
+        if wanted[name] != shown.get(name)
+    ]  # fmt: skip
+    if not found and scores[0] != scores[1]:
+        said = {"ledger": str(scores[0]), "redis": "" if scores[1] is None else str(scores[1])}
+        found.append(Finding("different", "kpi", title, said, "rank", reason=reason, **names))
+    return found
+
+
 # -- words --------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from integration.flows.accept import POLLED
 from integration.flows.pair import sync_duty
 from integration.flows.payment import settle_accounts
 from integration.flows.pull import read_again
+from integration.flows.reconcile.kpi import mend
 from integration.flows.reconcile.look import Look
 from integration.flows.saving import KIND as CLIENT
 from integration.rules.accounts import Kind
@@ -60,6 +61,7 @@ def _carry_out(look: Look, found: Sequence[Finding]) -> None:
     for one in found:
         if one.repair == "document":
             documents.setdefault((one.base, _KINDS[one.entity]), set()).add(one.ref_key)
+    mend(services, {f"{one.day:%Y-%m}" for one in found if one.repair == "kpi" and one.day})
     for (base, kind), refs in documents.items():
         read_again(services, base, kind, sorted(refs))
     arrivals = {

@@ -14,6 +14,7 @@ from integration.flows.reconcile.bank import bank
 from integration.flows.reconcile.clients import clients, counterparties
 from integration.flows.reconcile.deals import deals, invoices
 from integration.flows.reconcile.documents import documents
+from integration.flows.reconcile.kpi import kpi
 from integration.flows.reconcile.ledger import ledger
 from integration.flows.reconcile.look import Enough, Look, Told
 from integration.flows.reconcile.repair import repair
@@ -39,6 +40,7 @@ PARTS: Mapping[str, Callable[[Look, str], None]] = {
     "deals": deals,
     "invoices": invoices,
     "bank": bank,
+    "kpi": kpi,
 }
 
 
@@ -140,7 +142,7 @@ def counts(tallies: list[Tally]) -> dict[str, int]:
 
 def _names(services: Services) -> list[str]:
     bases, crms = list(services.bases), list(services.crms)
-    whose = {"clients": crms, "deals": crms, "bank": [""]}
+    whose = {"clients": crms, "deals": crms, "bank": [""], "kpi": [""]}
     return [f"{kind}:{name}".rstrip(":") for kind in PARTS for name in whose.get(kind, bases)]
 
 

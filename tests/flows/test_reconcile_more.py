@@ -1,0 +1,104 @@
+"""The reconciliation's further sides: figures in Redis, bank statements, the ledger's own sums; and who is told."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from integration.store.ledger_schema import standings
+from integration.store.statements import SqlStatements
+from mappers.money import StatementLine
+from sandbox.mail import Mail
+from tests.flows.books import Books
+from tests.flows.test_bonus import manager, ruled, shown
+from tests.flows.test_reconcile import compared, healed, told
+from tests.flows.town import Town
+
+MONTH = "2026-11"
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "field"),
+    [
+        (lambda redis, who: redis.hset(f"kpi:{MONTH}:{who}", "bonus", "999999"), "different", "bonus"),
+        (lambda redis, who: redis.delete(f"kpi:{MONTH}:{who}"), "missing", "bonus"),
+        (lambda redis, who: redis.zadd(f"kpi:{MONTH}:rank", {who: 1}), "different", "rank"),
+        (lambda redis, who: redis.zadd(f"kpi:{MONTH}:rank", {"nobody": 7}), "extra", "bonus"),
+    ],
+)
+def test_a_changed_figure_in_redis_is_found_and_shown_anew(
+    town: Town, tmp_path: Path, damage: Any, kind: str, field: str
+) -> None:
+    books = ruled(town, tmp_path)
+    deal = books.deal(1000)
+    books.pay(600, books.bill(deal))
+    books.pull()
+    who = manager(town)
+    right = shown(town, MONTH, who)
+    damage(town.world.redis, who)
+    _, found = compared(town)
+    assert told(found) == [(kind, "kpi", field, "repaired")]
+    assert shown(town, MONTH, who) == right
+    healed(town)
+
+
+def line(number: str, amount: str, day: str = "2026-11-20") -> StatementLine:
+    return StatementLine(
+        key=f"line-{number}", account="40702810900000000001", direction="in", date=date.fromisoformat(day),
+        number=number, amount=Decimal(amount), currency="RUB", kind="", name="ООО «Ромашка»", inn="7700000016",
+        purpose="оплата",
+    )  # fmt: skip
+
+
+def test_the_bank_is_a_third_witness(town: Town) -> None:
+    """Money that one of the two lacks, within the days that statements tell of; nothing is entered for anybody."""
+    books = Books(town)
+    deal = books.deal(1000)
+    number = {"НомерВходящегоДокумента": "57", "ДатаВходящегоДокумента": "2026-11-20T00:00:00"}
+    books.pay(600, books.bill(deal), day="2026-11-20", **number)
+    books.pay(50, books.bill(deal), day="2026-11-19")
+    books.pull()
+    with town.world.store.unit("statement") as unit:
+        lines = [line("57", "600"), line("58", "70"), line("1", "1", "2026-11-01"), line("99", "2", "2026-11-23")]
+        SqlStatements(unit.conn, unit.now).keep(lines, "kl_to_1c.txt")
+    run, found = compared(town)
+    assert run.verdict == "found"
+    assert sorted((one.kind, one.entity, str(one.amount), one.action) for one in found) == [
+        ("extra", "bank", "50", "person"),
+        ("missing", "bank", "1.00", "person"), ("missing", "bank", "2.00", "person"),
+        ("missing", "bank", "70.00", "person"),
+    ]  # fmt: skip
+
+
+def test_the_ledger_is_computed_anew(town: Town) -> None:
+    """Somebody wrote into crm1c's own database: the account is computed again from its facts."""
+    books = Books(town)
+    deal = books.deal(1000)
+    books.pay(600, books.bill(deal))
+    books.pull()
+    with town.world.store.unit("damage") as unit:
+        mine = standings.c.ref_key == books.bill(deal)
+        unit.conn.execute(update(standings).where(mine).values(code="closed", paid=Decimal(1000)))
+    _, found = compared(town)
+    assert told(found) == [("different", "account", "standing", "repaired")]
+    healed(town)
+
+
+def test_the_report_goes_to_those_who_are_named(town: Town, tmp_path: Path) -> None:
+    """Once each, as a page with the findings; none where everything agrees, unless every time is wanted."""
+    with Mail() as mail:
+        table = {"host": "127.0.0.1", "port": mail.port, "tls": "none", "sender": "crm1c <crm1c@company.example>"}
+        town.reset(tmp_path, {"mail": table, "reconcile": {"mail": ["head@company.example"]}})
+        Books(town)
+        compared(town)
+        assert not mail.letters()
+        town.deal(700)
+        compared(town)
+        [letter] = [one for one in mail.letters() if "head@company.example" in one["to"]]
+        assert "расхождений 1" in letter["subject"]
+        assert "Счёт будет создан." in letter["html"]
