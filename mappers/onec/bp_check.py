@@ -24,7 +24,7 @@ from mappers.onec.bp_base import (
     VAT_MEMBERS,
 )
 from mappers.onec.bp_catalogs import Catalogs
-from mappers.onec.bp_contacts import CONTACT_SETS
+from mappers.onec.bp_contacts import CONTACT_SETS, KINDS
 from mappers.onec.bp_money import Money
 from mappers.onec.csdl import reduced
 from mappers.onec.learned import Learned
@@ -48,6 +48,7 @@ class Checks(Catalogs, Money):
     def learn(self, model: Mapping[str, Any]) -> None:
         """Take a reduced model: which fields and enumeration members this base has."""
         self.model = Learned(model)
+        self._contact_kinds = self._contact_kinds or None  # published meanwhile, perhaps
 
     def lacking(self, rates: Collection[str] = ()) -> list[str]:
         """What the mapping, the configured defaults and these VAT rates need and the learned model lacks."""
@@ -133,6 +134,9 @@ class Checks(Catalogs, Money):
         for name in self.advised():
             mend = "добавьте в состав OData: без этого не видно, оплачен ли счёт"
             findings.append(Finding("warn", f"в 1С не хватает: {name}", mend))
+        if not self.model.published(KINDS):
+            mend = "добавьте в состав OData: без этого новые телефоны, почта и адреса клиентов в 1С не записываются"
+            findings.append(Finding("warn", f"в 1С не хватает: {KINDS} (не опубликован в OData)", mend))
         if not absent:
             findings.append(Finding("ok", "метаданные: все нужные объекты и реквизиты есть"))
         if day is not None:

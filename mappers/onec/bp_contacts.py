@@ -54,10 +54,9 @@ class Contacts(Base30):
     def contact_kinds(self) -> Talk[Kinds]:
         """The kinds of this base, read once; empty where they aren't published: then no row can be made."""
         if self._contact_kinds is None:
-            more = ",ИмяПредопределенногоВида" if _has(self, KINDS, "ИмяПредопределенногоВида") else ""
-            call = listing("виды контактной информации", KINDS, select=f"Ref_Key,PredefinedDataName{more}")
             try:
-                rows = yield from read_rows(call)
+                # Whole rows: the name stands in one of two fields, and one that a release lacks can't be asked for.
+                rows = yield from read_rows(listing("виды контактной информации", KINDS))
             except Fault as fault:
                 if fault.kind == "transient":
                     raise

@@ -206,6 +206,8 @@ def test_a_base_without_kinds_keeps_its_clients_without_contacts() -> None:
         both = Both(onec, Espo(webhook_interval=None), url, url)
         both.say.learn(both.books.ask(both.say.read_model()))
         assert "address" not in both.say.party_fields
+        told = [one.what for one in both.books.ask(both.say.check()) if one.level == "warn"]
+        assert any("Catalog_ВидыКонтактнойИнформации" in what for what in told)
         ref_key = both.seed()
         after = both.books.ask(both.say.update_counterparty(ref_key, "", {"name": "Новое", "phone": "+74951112233"}))
         assert (after.name, after.phone) == ("Новое", "")
