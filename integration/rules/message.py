@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from email.charset import BASE64, SHORTEST, Charset
 from email.header import Header
 from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
@@ -28,10 +29,10 @@ def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
     """
     name, address = _named(sender)
     message = MIMEMultipart("mixed")
-    message["From"] = formataddr((str(Header(name, "utf-8")) if not name.isascii() else name, wire(address)))
+    message["From"] = formataddr((name, wire(address)), _utf8())
     message["To"] = ", ".join(wire(one) for one in several(letter.to))
     message["Subject"] = Header(
-        " ".join(letter.subject.split()), "utf-8", maxlinelen=75, header_name="Subject"
+        " ".join(letter.subject.split()), _utf8(), maxlinelen=75, header_name="Subject"
     ).encode()
     message["Date"] = format_datetime(letter.date)
     message["Message-ID"] = letter.message_id
@@ -39,8 +40,8 @@ def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
         message["Reply-To"] = wire(reply_to)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: holiday replies stay away
     texts = MIMEMultipart("alternative")
-    texts.attach(MIMEText(letter.text, "plain", "utf-8"))
-    texts.attach(MIMEText(letter.html, "html", "utf-8"))
+    texts.attach(MIMEText(letter.text, "plain", _utf8()))  # type: ignore[arg-type]  # a Charset serves too
+    texts.attach(MIMEText(letter.html, "html", _utf8()))  # type: ignore[arg-type]
     message.attach(texts)
     for file_name, content in letter.files:
         part = MIMEApplication(content, "pdf")
@@ -50,6 +51,14 @@ def composed(letter: Letter, sender: str, reply_to: str = "") -> bytes:
     for number, whole in enumerate((message, texts)):
         whole.set_boundary(f"=_crm1c_{mark}_{number}")  # else a new one each time
     return message.as_bytes(policy=POLICY)
+
+
+def _utf8() -> Charset:
+    """UTF-8 as Python ships it: Apprise changes how the whole process writes it, and a letter's bytes must not change
+    with what else was imported."""
+    made = Charset("utf-8")
+    made.header_encoding, made.body_encoding = SHORTEST, BASE64
+    return made
 
 
 def first_address(text: str) -> str:
