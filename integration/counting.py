@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -10,7 +10,7 @@ from typing import Protocol
 from integration.rules.accrual import Accrual
 from integration.rules.bonus import Forecast, Month
 from integration.rules.earnings import Holding, Key, Record, Stood, Sums
-from integration.rules.kpi import Amounts, Explained, Figures, Kpi, Managers, Period, Place, Recounted, Told
+from integration.rules.kpi import Explained, Figures, Kpi, Managers, Period, Place, Told
 from integration.settings.money import BonusRule
 from mappers.canonical import User
 
@@ -84,14 +84,16 @@ class KpiStore(Protocol):
 
     def explained(self, manager: str, period: Period, limit: int = 1000) -> list[Explained]: ...
 
-    def recounted(self, month: Month, manager: str | None = None) -> Iterator[Recounted]: ...
+    def recounted(self, month: Month, managers: Managers = None) -> Mapping[Place, dict[tuple[Month, str], Sums]]: ...
 
-    def taken_in(
-        self, month: Month, manager: str | None = None
-    ) -> Mapping[Place, Mapping[tuple[Month, str], tuple[Decimal, Decimal]]]: ...
+    def recounted_days(self, month: Month, managers: Managers = None) -> Mapping[Place, Mapping[str, Figures]]: ...
+
+    def different_days(self, month: Month) -> Sequence[tuple[Place, str, Figures, Figures]]: ...
+
+    def taken_in(self, month: Month, managers: Managers = None) -> Mapping[Place, set[Month]]: ...
 
     def repair(
-        self, place: Place, month: Month, raw: Mapping[tuple[Month, str], Sums], days: Mapping[str, Amounts]
+        self, place: Place, month: Month, raw: Mapping[tuple[Month, str], Sums], days: Mapping[str, Figures]
     ) -> None: ...
 
     def keep_forecasts(self, month: Month, day: date, made: Mapping[Place, Forecast]) -> None: ...

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from integration.flows.holder import names_of
 from integration.rules.accrual import last_day, totals_of
-from integration.rules.bonus import Forecast, Month, month_of
-from integration.rules.kpi import Kpi, Period, Told, foretell, periods_of, plan_of
+from integration.rules.bonus import Forecast, Month, forecast, month_of
+from integration.rules.kpi import Figures, Kpi, Period, Place, Told, periods_of, plan_of, worked_and_left
 from integration.services import Services, Unit
-from integration.settings.money import Calendar
 from integration.work import Duty, Outcome, Owed
 from mappers.canonical import User
 
 _SOME = 500  # accruals shown between two commits
 _FEED = 1000  # entries of a lost feed that are made again
+EMPTY: Mapping[str, Forecast] = {}
 LOCK = "kpi"  # whoever writes a period holds it: what is read last is written last
 
 
@@ -74,17 +74,23 @@ def show_everything(services: Services) -> None:
     board.stands(services.now())
 
 
-def show_month(services: Services, month: Month) -> None:
-    """A month, its days and its quarter, each swapped whole; the caller holds the lock."""
+def show_month(services: Services, month: Month, *, days: bool = True) -> None:
+    """A month and its quarter, and its days, each swapped whole; the caller holds the lock."""
     board, first = services.board, date.fromisoformat(f"{month}-01")
     if board is None:
         return
-    days = [(first + timedelta(days=at)).isoformat() for at in range(last_day(month).day)]
-    for name in (month, periods_of(first)[2], *days):
-        with services.store.unit("read figures") as unit:
-            figures = figures_of(services, unit, Period.read(name))
-        if figures or name == month:
-            board.swap(name, figures)
+    with services.store.unit("read figures") as unit:
+        whole = {name: figures_of(services, unit, Period.read(name)) for name in (month, periods_of(first)[2])}
+    for name, figures in whole.items():
+        board.swap(name, figures)
+    if not days:
+        return
+    with services.store.unit("read days") as unit:
+        users, told = unit.holders.everybody(), unit.kpi.days(month)
+    for at in range(last_day(month).day):
+        day = (first + timedelta(days=at)).isoformat()
+        found = {place: figures[day] for place, figures in told.items() if day in figures}
+        board.swap(day, _kpis(services, users, Period.read(day), found))
 
 
 def _show(services: Services, news: Iterable[Told]) -> None:
@@ -107,9 +113,20 @@ def figures_of(
 ) -> list[Kpi]:
     """The figures of a period, the best first; of all managers, or of these. `currency`: that of KPI by default."""
     currency = currency or services.settings.bonus.currency
-    found = unit.kpi.figures(period, managers)
-    users = unit.holders.everybody()
     told = forecasts(services, unit, period.name, managers, currency) if period.kind == "month" else {}
+    found = unit.kpi.figures(period, managers)
+    return _kpis(services, unit.holders.everybody(), period, found, told, currency)
+
+
+def _kpis(
+    services: Services,
+    users: Mapping[str, User],
+    period: Period,
+    found: Mapping[Place, Figures],
+    told: Mapping[str, Forecast] = EMPTY,
+    currency: str = "",
+) -> list[Kpi]:
+    currency = currency or services.settings.bonus.currency
     made = []
     for (manager, letters), one in found.items():
         if letters == currency:
@@ -127,13 +144,13 @@ def forecasts(
     today = today_of(services)
     totals, rules = unit.kpi.totals(month, managers), unit.kpi.rules(month, managers)
     dues = unit.kpi.dues(today, last_day(month), managers) if month_of(today) == month else {}
-    calendar: Calendar = services.settings.calendar
+    worked, left = worked_and_left(month, today, services.settings.calendar)
     found = {}
     for place, raw in totals.items():
         if place[1] == currency:
             rule = rules.get(place)
             receipts = totals_of(raw, rule).receipts
-            found[place[0]] = foretell(receipts, rule, month, today, calendar, dues.get(place, Decimal(0)))
+            found[place[0]] = forecast(receipts, rule, worked, left, dues.get(place, Decimal(0)))
     return found
 
 

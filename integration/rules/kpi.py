@@ -10,9 +10,8 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any, Literal, NamedTuple
 
 from integration.rules.accrual import last_day
-from integration.rules.bonus import Forecast, Month, Receipts, forecast, month_of, working_days
-from integration.rules.earnings import Sums
-from integration.settings.money import BonusRule, Calendar, Plan
+from integration.rules.bonus import Forecast, Month, month_of, working_days
+from integration.settings.money import Calendar, Plan
 
 _DAY, _MONTH, _QUARTER = r"\d{4}-\d\d-\d\d", r"\d{4}-(0[1-9]|1[0-2])", r"\d{4}-Q[1-4]"
 _TENTH = Decimal("0.1")
@@ -20,7 +19,6 @@ _TENTH = Decimal("0.1")
 
 Managers = Collection[str] | None  # None: everybody
 Place = tuple[str, str]  # manager, currency
-Amounts = tuple[Decimal, Decimal]  # received, bonus
 
 
 class Figures(NamedTuple):
@@ -29,14 +27,6 @@ class Figures(NamedTuple):
     received: Decimal
     bonus: Decimal
     payments: int
-
-
-class Recounted(NamedTuple):
-    """A manager's month added up from the accruals themselves: `raw` by (taken, group), `days` by their own day."""
-
-    place: Place
-    raw: dict[tuple[Month, str], Sums]
-    days: dict[str, Amounts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +151,11 @@ def plan_of(plans: Iterable[Plan], names: Iterable[str], period: Period, currenc
     return sum(found, Decimal(0)) if found else None
 
 
-def foretell(
-    receipts: Receipts, rule: BonusRule | None, month: Month, today: date, calendar: Calendar, due: Decimal
-) -> Forecast:
-    """The month's forecast as of `today`; a month that has ended, or has not begun, has no run rate."""
+def worked_and_left(month: Month, today: date, calendar: Calendar) -> tuple[int, int]:
+    """The working days of a month up to `today`, that one in, and those after; none left to count by where none of
+    them has been worked yet."""
     first, last = date.fromisoformat(f"{month}-01"), last_day(month)
     off = calendar.off({first.year})
     worked = working_days(first, min(today, last), off, calendar.workdays) if today >= first else 0
     left = working_days(max(today + timedelta(days=1), first), last, off, calendar.workdays) if today < last else 0
-    return forecast(receipts, rule, worked, left if worked else 0, due)
+    return worked, left if worked else 0

@@ -8,12 +8,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, case, delete, func, insert, null, or_, select, union_all
 
 from integration.rules.accrual import unpacked
 from integration.rules.bonus import Forecast, Month
 from integration.rules.earnings import Sums
-from integration.rules.kpi import Amounts, Explained, Figures, Managers, Period, Place, Recounted, Told
+from integration.rules.kpi import Explained, Figures, Managers, Period, Place, Told
 from integration.settings.money import BonusRule
 from integration.store.bonus_schema import (
     accruals,
@@ -127,44 +127,62 @@ class SqlKpi:
 
     # -- recounting -------------------------------------------------------------------------------------------------
 
-    def recounted(self, month: Month, manager: str | None = None) -> Iterator[Recounted]:
-        """Every manager's month from the accruals of payments dated in it, one at a time, in order."""
-        names = ("manager", "currency", "taken", "grp", "given")
-        group = [accruals.c[name] for name in names]
-        sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "net", "first", "bonus")]
+    def recounted(self, month: Month, managers: Managers = None) -> dict[Place, dict[tuple[Month, str], Sums]]:
+        """What `totals` keeps, added up from the accruals themselves."""
+        group = [accruals.c[name] for name in ("manager", "currency", "taken", "grp")]
+        sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "net", "first")]
         mine = select(*group, *sums).where(accruals.c.month == month).group_by(*group)
-        mine = mine.order_by(accruals.c.manager, accruals.c.currency)
-        if manager is not None:
-            mine = mine.where(accruals.c.manager == manager)
-        one: Recounted | None = None
-        for row in self._conn.execution_options(yield_per=2000).execute(mine):
-            if one is None or one.place != (row.manager, row.currency):
-                if one is not None:
-                    yield one
-                one = Recounted((row.manager, row.currency), {}, {})
-            was = one.raw.get((row.taken, row.grp), Sums())
-            one.raw[row.taken, row.grp] = was.plus(Sums(row.gross, row.net, row.first))
-            if row.given[:7] == month:
-                day = one.days.get(row.given, (_ZERO, _ZERO))
-                one.days[row.given] = (day[0] + row.gross, day[1] + row.bonus)
-        if one is not None:
-            yield one
+        found: dict[Place, dict[tuple[Month, str], Sums]] = {}
+        for row in self._of(mine, accruals.c.manager, managers):
+            place = found.setdefault((row.manager, row.currency), {})
+            place[row.taken, row.grp] = Sums(row.gross, row.net, row.first)
+        return found
 
-    def taken_in(self, month: Month, manager: str | None = None) -> dict[Place, dict[tuple[Month, str], Amounts]]:
-        """What payments of other months did in this one: (month of the payments, day) → (received, bonus)."""
-        names = ("manager", "currency", "month", "given")
-        group = [accruals.c[name] for name in names]
-        sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "bonus")]
-        mine = select(*group, *sums).where(accruals.c.taken == month, accruals.c.month != month).group_by(*group)
-        if manager is not None:
-            mine = mine.where(accruals.c.manager == manager)
-        found: dict[Place, dict[tuple[Month, str], Amounts]] = {}
-        for row in self._conn.execute(mine):
-            found.setdefault((row.manager, row.currency), {})[row.month, row.given] = (row.gross, row.bonus)
+    def recounted_days(self, month: Month, managers: Managers = None) -> dict[Place, dict[str, Figures]]:
+        """What `days` keeps, added up from the accruals themselves."""
+        counted = _counted_days(month)
+        found: dict[Place, dict[str, Figures]] = {}
+        for row in self._of(select(counted), counted.c.manager, managers):
+            day = Figures(row.received, row.bonus, int(row.payments))
+            found.setdefault((row.manager, row.currency), {})[row.day] = day
+        return found
+
+    def different_days(self, month: Month) -> list[tuple[Place, str, Figures, Figures]]:
+        """The days whose kept figures are not those of the accruals: (whose, day, kept, counted). The database
+        compares: what agrees is never read."""
+        counted, kept = select(_counted_days(month)).cte("counted"), bonus_days
+        same_day = (
+            (kept.c.manager == counted.c.manager)
+            & (kept.c.currency == counted.c.currency)
+            & (kept.c.day == counted.c.day)
+        )
+        names = ("received", "bonus", "payments")
+        unlike = or_(kept.c.day.is_(None), *(kept.c[name] != counted.c[name] for name in names))
+        before, now = ([table.c[name].label(f"{word}_{name}") for name in names]
+                       for table, word in ((kept, "kept"), (counted, "counted")))  # fmt: skip
+        wrong = select(counted.c.manager, counted.c.currency, counted.c.day, *before, *now)
+        wrong = wrong.select_from(counted.outerjoin(kept, same_day)).where(unlike)
+        some = or_(kept.c.received != _ZERO, kept.c.bonus != _ZERO, kept.c.payments != 0)
+        extra = select(kept.c.manager, kept.c.currency, kept.c.day, *before, *(null() for _ in names))
+        extra = extra.where(kept.c.day.between(f"{month}-01", f"{month}-31"), some)
+        extra = extra.where(~select(counted.c.day).where(same_day).exists())
+        both = union_all(wrong, extra)  # in one statement the accruals are added up once
+        return [
+            (_place(row), row.day, _figures(row, "kept_"), _figures(row, "counted_"))
+            for row in self._conn.execute(both)
+        ]
+
+    def taken_in(self, month: Month, managers: Managers = None) -> dict[Place, set[Month]]:
+        """Whose payments of which other months were taken back, or given back, in this one."""
+        names = (accruals.c.manager, accruals.c.currency, accruals.c.month)
+        mine = select(*names).where(accruals.c.taken == month, accruals.c.month != month).distinct()
+        found: dict[Place, set[Month]] = {}
+        for row in self._of(mine, accruals.c.manager, managers):
+            found.setdefault((row.manager, row.currency), set()).add(row.month)
         return found
 
     def repair(
-        self, place: Place, month: Month, raw: Mapping[tuple[Month, str], Sums], days: Mapping[str, Amounts]
+        self, place: Place, month: Month, raw: Mapping[tuple[Month, str], Sums], days: Mapping[str, Figures]
     ) -> None:
         """Make the sums beside the accruals what the accruals say; the caller holds the manager's month."""
         manager, currency = place
@@ -178,13 +196,11 @@ class SqlKpi:
         if rows:
             self._conn.execute(insert(bonus_totals), rows)
         same = (bonus_days.c.manager == manager, bonus_days.c.currency == currency)
-        in_month = bonus_days.c.day.between(f"{month}-01", f"{month}-31")
-        self._conn.execute(update(bonus_days).where(*same, in_month).values(received=_ZERO, bonus=_ZERO))
-        for day, (received, bonus) in sorted(days.items()):
-            values = {"manager": manager, "currency": currency, "day": day, "received": received, "bonus": bonus}
-            put = upsert(self._conn, bonus_days).values(**values, payments=0)
-            changed = {"received": received, "bonus": bonus}
-            self._conn.execute(put.on_conflict_do_update(index_elements=["manager", "currency", "day"], set_=changed))
+        self._conn.execute(delete(bonus_days).where(*same, bonus_days.c.day.between(f"{month}-01", f"{month}-31")))
+        if days:
+            whose = {"manager": manager, "currency": currency}
+            made = [{**whose, "day": day, **one._asdict()} for day, one in sorted(days.items())]
+            self._conn.execute(insert(bonus_days), made)
 
     # -- forecasts --------------------------------------------------------------------------------------------------
 
@@ -207,6 +223,36 @@ class SqlKpi:
             (row.month, date.fromisoformat(row.day), Forecast(row.accrued, row.run_rate, row.due))
             for row in self._conn.execute(mine.order_by(bonus_forecasts.c.month, bonus_forecasts.c.day))
         ]
+
+
+def _counted_days(month: Month) -> Any:
+    """Each manager's days of a month from the accruals. A payment counts on its own day, once whatever its deals."""
+    group = [accruals.c[name] for name in ("manager", "currency", "given", "payment")]
+    own = func.sum(case((accruals.c.taken == "", accruals.c.gross), else_=_ZERO)).label("own")
+    sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "bonus")]
+    days = accruals.c.given.between(f"{month}-01", f"{month}-31")
+    each = select(*group, own, *sums).where(days).group_by(*group).subquery("each_payment")
+    return (
+        select(
+            each.c.manager,
+            each.c.currency,
+            each.c.given.label("day"),
+            func.sum(each.c.gross).label("received"),
+            func.sum(each.c.bonus).label("bonus"),
+            func.sum(case(((each.c.payment != "") & (each.c.own > _ZERO), 1), else_=0)).label("payments"),
+        )
+        .group_by(each.c.manager, each.c.currency, each.c.given)
+        .subquery("counted_days")
+    )
+
+
+def _place(row: Any) -> Place:
+    return row.manager, row.currency
+
+
+def _figures(row: Any, prefix: str = "") -> Figures:
+    received, bonus, payments = (getattr(row, f"{prefix}{name}") for name in ("received", "bonus", "payments"))
+    return Figures(received or _ZERO, bonus or _ZERO, int(payments or 0))
 
 
 def _told(row: Any) -> Told:

@@ -14,7 +14,7 @@ from integration.flows.recompute import Difference, recompute
 from integration.rules.kpi import Period
 from tasks.cli.common import looking, settings_ready
 
-_WHAT = {"bonus": "бонус месяца", "received": "засчитано за день", "totals": "итоги месяца"}
+_WHAT = {"bonus": "бонус", "received": "засчитано за день", "payments": "платежей за день", "totals": "итоги месяца"}
 
 
 def _period(_ctx: click.Context, _param: click.Parameter, value: str) -> Period:

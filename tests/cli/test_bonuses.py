@@ -82,7 +82,7 @@ def test_the_recomputation_tells_what_differs_and_mends_it(seeded: Shell) -> Non
         unit.conn.execute(update(bonus_days).values(bonus=Decimal(1)))
     said = seeded.run("bonuses", "recompute", "2026-10")
     assert said.code == 1
-    assert "2026-10 u1: бонус месяца было 1.00, по учёту 1000.00 RUB" in said.out
+    assert "2026-10 u1: бонус было 1.00, по учёту 1000.00 RUB" in said.out
     told = json.loads(seeded.run("bonuses", "recompute", "--month", "2026-10", "--json").out)
     assert told == {"months": ["2026-10"], "managers": 1, "differences": []}
     assert "нужен месяц" in one_line(seeded.run("bonuses", "recompute", "--month", "2026-Q4"))
