@@ -137,10 +137,21 @@ def _policies(settings: Settings) -> dict[str, Policy]:
 def _crm_dialect(settings: Settings, name: str) -> CrmDialect:
     table = settings.crm[name]
     options = plain(table) | {"stage": settings.invoicing.crm_stage, "timezone": settings.schedule.timezone}
+    options["uses"] = _used(settings)
     if table.hmac_secret:
         options["hmac"] = {"api_key": options["api_key"], "secret_key": options["hmac_secret"]}
     dialect: CrmDialect = _plugin("crm1c.crm", table.kind)(options)
     return dialect
+
+
+def _used(settings: Settings) -> list[str]:
+    """What these settings ask of a CRM that others don't."""
+    notices, made = settings.notices, []
+    if "mail" in notices.channels or notices.zones or settings.bonus.rule or settings.plan:
+        made.append("users")
+    if settings.mail is not None and settings.mail.via == "crm":
+        made.append("letters")
+    return made
 
 
 def _crm(settings: Settings, name: str, dialect: CrmDialect, gate: Gate) -> System[CrmDialect]:

@@ -71,7 +71,10 @@ class Administration:
             elif rights["read"] != "no":
                 scopes[entity] = {**rights, "create": "yes" if rights["create"] in ("all", "yes") else "no"}
         return {
-            "user": {**user, "ipAddress": ip}, "acl": {"table": scopes, "fieldTable": {}},
+            "user": {**user, "ipAddress": ip}, "acl": {
+                "table": scopes, "fieldTable": {},
+                "groupEmailAccountPermission": caller.permission("groupEmailAccountPermission"),
+            },
             "preferences": {"id": caller.id}, "token": None, "settings": self.shown_settings(caller),
             "language": self.settings["language"], "appParams": {"maxUploadSize": 60},
         }  # fmt: skip

@@ -217,6 +217,18 @@ def test_a_trouble_of_letters_is_a_line_too(
     assert words in f"{failed[0]['what']} {failed[0]['mend']}"
 
 
+def test_a_role_that_may_not_send_the_crms_letters_is_told(mailing: Shell) -> None:
+    """via = "crm": the group account is the role's to use."""
+    text = (mailing.folder / "crm1c.toml").read_text("utf-8")
+    text = re.sub(r"(?s)\[mail\].*?sender", '[mail]\nvia = "crm"\nsender', text)
+    (mailing.folder / "crm1c.toml").write_text(text, "utf-8")
+    assert mailing.run("doctor").code == 0
+    for role in mailing.systems.crm.store.rows("Role"):
+        role["groupEmailAccountPermission"] = "not-set"
+    [failed] = [one for one in examined(mailing) if one["level"] == "FAIL"]
+    assert (failed["where"], failed["what"]) == ("CRM espo", "роль не отправляет с групповой учётной записи")
+
+
 def test_a_wrong_digit_in_our_account_is_told(mailing: Shell) -> None:
     """No client could pay by the code."""
     [organisation] = [

@@ -769,6 +769,36 @@ def test_the_doctor_names_every_trouble_with_its_mend() -> None:
     assert any("RUB" in finding.mend for finding in findings)
 
 
+RIGHTS = {"read": "all", "edit": "all", "create": "yes"}
+SCOPES = {"Opportunity": RIGHTS, "Account": RIGHTS, "Webhook": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "permission", "found"),
+    [
+        ({"User": RIGHTS, "Email": RIGHTS}, "all", []),
+        ({"Email": RIGHTS}, "all", [("warn", "User: read")]),
+        ({"User": RIGHTS, "Email": {"read": "all"}}, "all", [("FAIL", "Email: create, edit")]),
+        ({"User": RIGHTS, "Email": RIGHTS}, "no", [("FAIL", "групповой учётной записи")]),
+        ({"User": RIGHTS, "Email": RIGHTS}, None, []),  # a release that doesn't tell it
+    ],
+)
+def test_rights_that_the_settings_ask_for_are_looked_at(
+    more: dict[str, Any], permission: str | None, found: list[tuple[str, str]]
+) -> None:
+    """Managers' addresses for notices, letters that the CRM sends; without such settings nobody asks."""
+    acl = {"table": SCOPES | more} | ({"groupEmailAccountPermission": permission} if permission else {})
+    me = {"user": {"userName": "crm1c"}, "acl": acl, "settings": {"currencyList": ["RUB"]}}
+    fields = {**ONLY, "inn": "", "ref_key": "", "payment_status": ""}
+    steps = [exchange("GET", "api/v1/App/user", 200, me), exchange("GET", "api/v1/Webhook", 403, "", reason="No.")]
+    told = replay(espo(fields=fields, uses=["users", "letters"]).check(), steps)
+    troubles = [one for one in told if one.level != "ok"][: len(found)]
+    assert [one.level for one in troubles] == [level for level, _ in found]
+    assert all(words in one.what for one, (_, words) in zip(troubles, found, strict=True))
+    idle = replay(espo(fields=fields).check(), steps)
+    assert not any("User" in one.what or "Email" in one.what or "групповой" in one.what for one in idle)
+
+
 def test_the_doctor_ends_at_a_bad_key_but_not_at_a_closed_list() -> None:
     """What can't be asked is a finding, not a crash."""
     refusal = replay(espo().check(), [exchange("GET", "api/v1/App/user", 401)])

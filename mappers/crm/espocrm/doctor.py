@@ -12,7 +12,12 @@ from mappers.dialect import Call, Fault, Finding, Reply, Talk
 
 Level: TypeAlias = Literal["ok", "warn", "FAIL"]
 # What the API user's role has to allow: entity → actions. Without the first ones nothing works at all.
-_NEEDED = {"Opportunity": ("read", "edit"), "Account": ("read", "edit")}
+_NEEDED: dict[str, tuple[str, ...]] = {"Opportunity": ("read", "edit"), "Account": ("read", "edit")}
+# What some settings need beside: use → entity, actions, and what fails without them.
+_USED: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "users": ("User", ("read",), "почты, пояса и имён менеджеров не видно"),
+    "letters": ("Email", ("create", "read", "edit"), "письма через CRM не отправить"),
+}
 _ROLE = "Администрирование → Роли → роль API-пользователя"
 _NEEDED_EVENTS = ("Opportunity.create", "Opportunity.update")
 
@@ -59,6 +64,7 @@ def _rights(me: Mapping[str, Any], options: Options) -> list[Finding]:
     if not table:  # an administrator's table may be empty: everything is allowed
         return []
     found: list[Finding] = []
+    level: Level
     for entity, actions in _NEEDED.items():
         scope = table.get(entity)
         levels = scope if isinstance(scope, Mapping) else {}
@@ -67,12 +73,22 @@ def _rights(me: Mapping[str, Any], options: Options) -> list[Finding]:
             found.append(Finding("FAIL", f"нет прав на {entity}: {', '.join(lacking)}", f"{_ROLE}: уровень «все»"))
         elif any(levels[action] != "all" for action in actions):
             found.append(Finding("warn", f"видны не все записи {entity}", f"{_ROLE}: уровень «все»"))
+    for use, (entity, actions, without) in _USED.items():
+        scope = table.get(entity)
+        levels = scope if isinstance(scope, Mapping) else {}
+        lacking = [action for action in actions if levels.get(action, "no") in ("no", False)]
+        if use in options.uses and lacking:
+            level = "FAIL" if use == "letters" else "warn"
+            found.append(Finding(level, f"нет прав на {entity}: {', '.join(lacking)}: {without}", f"{_ROLE}: {entity}"))
+    if "letters" in options.uses and acl.get("groupEmailAccountPermission") in ("no", "not-set"):
+        mend = f"{_ROLE}: «Доступ к групповым учётным записям» – все"
+        found.append(Finding("FAIL", "роль не отправляет с групповой учётной записи", mend))
     if table.get("Webhook") in (None, False, "no"):
         found.append(Finding("warn", "нет права заводить вебхуки", f"{_ROLE}: включите Webhook"))
     closed = _inside(acl, "fieldTable")
     for entity, ours, theirs in _configured(options):
         if _inside(_inside(closed, entity), theirs).get("edit") == "no":
-            level: Level = "FAIL" if ours in options.explicit else "warn"
+            level = "FAIL" if ours in options.explicit else "warn"
             found.append(Finding(level, f"поле {entity}.{theirs} закрыто для записи", f"{_ROLE}: откройте поле"))
     return found or [Finding("ok", "прав API-пользователя достаточно")]
 

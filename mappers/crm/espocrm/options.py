@@ -82,6 +82,7 @@ class Options:
     timezone: tzinfo
     manager: str  # the deal's link to its manager
     account_manager: str  # the client's
+    uses: frozenset[str]  # what else the settings ask of this CRM: "users", "letters"
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Options:
@@ -99,6 +100,7 @@ class Options:
             timezone=_zone(table.get("timezone") or "Europe/Moscow"),
             manager=str((table.get("manager") or {}).get("field") or "assignedUser"),
             account_manager=str((table.get("manager") or {}).get("account_field") or "assignedUser"),
+            uses=frozenset(table.get("uses") or ()),
         )
 
 
