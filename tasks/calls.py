@@ -39,6 +39,7 @@ TASKS: dict[str, str] = {
     "letter": "crm1c.mail_paper",
     "attach": "crm1c.attach_paper_in_crm",
     "notice": "crm1c.notify_manager",
+    "settle": "crm1c.settle_payments",
     "payments": "crm1c.pull_payments",
     "publish": "crm1c.publish_event",
     "managers": "crm1c.ask_whose_deals",

@@ -24,7 +24,7 @@ QUEUE = {
     "letter": "mail",
     "attach": "crm",
     "notice": "crm",
-    "payments": "onec",
+    "settle": "onec",
     "publish": "periodic",
     "compare": "periodic",
     "report": "mail",

@@ -189,4 +189,4 @@ def refresh_users(services: Services) -> int:
 
 
 def _settling(base: str) -> Owed:
-    return Owed("payments", f"onec:{base}", f"{base}:payments", {"base": base}, merge=f"settle:{base}")
+    return Owed("settle", f"onec:{base}", f"{base}:payments", {"base": base}, merge=f"settle:{base}")

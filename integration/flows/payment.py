@@ -73,7 +73,11 @@ def settle_account(services: Services, account: Account, fresh: date, cause: str
         before = unit.ledger.sum_up(account, sums.packed(), turns_on(now.allocated, day))
         if before != sums.packed() and (before or not sums.blank):
             clients = unit.links.by_ref(account.base, CLIENT, account.counterparty)
-            owes += [owed_totals(link, account.id, tell=tell) for link in clients if link.crm in services.crms]
+            owes += [
+                owed_totals(link.crm, link.record_id, link.base, account.id, tell=tell)
+                for link in clients
+                if link.crm in services.crms
+            ]
         unit.owe(*owes, cause=Event("", "ledger", "", "", "", b"", new_id()))
     return True
 
@@ -85,7 +89,7 @@ def today(services: Services, base: str) -> date:
 
 def owed_settling(base: str) -> Owed:
     """The duty to compute what is marked in a base, without asking 1C."""
-    return Owed("payments", f"onec:{base}", f"{base}:payments", {"base": base}, merge=f"settle:{base}")
+    return Owed("settle", f"onec:{base}", f"{base}:payments", {"base": base}, merge=f"settle:{base}")
 
 
 # -- the deal -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from integration.flows.letter import letter
 from integration.flows.notice import notice, owed_notice
 from integration.flows.paper import attach, paper, unsent
 from integration.flows.publish import publish
-from integration.flows.pull import payments
+from integration.flows.pull import settle
 from integration.flows.reconcile.run import compare
 from integration.flows.reconcile.tell import mail_report
 from integration.flows.requisites import save_requisites
@@ -64,7 +64,7 @@ FLOWS: Mapping[str, Flow] = {
     "letter": letter,
     "attach": attach,
     "notice": notice,
-    "payments": payments,
+    "settle": settle,
     "publish": publish,
     "managers": managers,
     "kpi": kpi,

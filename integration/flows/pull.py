@@ -11,6 +11,7 @@ from integration.errors import Busy, Misconfigured
 from integration.flows.paper import owe_acts
 from integration.flows.payment import owed_settling, settle_accounts, today
 from integration.flows.profile import learned
+from integration.flows.totals import owe_untold
 from integration.rules.accounts import Fact, Kind, contracts_of, kind_of, named_by
 from integration.services import Base, Services
 from integration.work import Duty, Event, Outcome, Owed, new_id
@@ -28,8 +29,8 @@ SETS: Mapping[str, Kind] = {
 _READ = 100  # documents read between two commits
 
 
-def payments(services: Services, duty: Duty) -> Outcome:
-    """The duty "payments": payload {base, pull}; without `pull` only what is marked is computed."""
+def settle(services: Services, duty: Duty) -> Outcome:
+    """The duty "settle": payload {base, pull}; without `pull` only what is marked is computed."""
     base, pull = duty.payload["base"], bool(duty.payload.get("pull"))
     if base not in services.bases:
         raise Misconfigured(f"Базы 1С «{base}» больше нет в настройках: верните таблицу [onec.{base}].")
@@ -43,7 +44,7 @@ def payments(services: Services, duty: Duty) -> Outcome:
 def owed_pull(base: str) -> Owed:
     """The duty to look at a base's money now: 1C itself called."""
     payload = {"base": base, "pull": True}
-    return Owed("payments", f"onec:{base}", f"{base}:payments", payload, merge=f"pull:{base}", delay=1.0)
+    return Owed("settle", f"onec:{base}", f"{base}:payments", payload, merge=f"pull:{base}", delay=1.0)
 
 
 def pull_payments(services: Services, base: str, *, nightly: bool = False) -> int:
@@ -54,6 +55,7 @@ def pull_payments(services: Services, base: str, *, nightly: bool = False) -> in
     except Busy:
         return 0
     settle_accounts(services, base, "ночная сверка" if nightly else "обмен с 1С")
+    owe_untold(services, base, today(services, base))
     return news
 
 

@@ -12,9 +12,12 @@ import pytest
 
 from integration.cache import canaries, sing
 from integration.flows.origin import mark_start
+from integration.flows.perform import FLOWS
 from integration.store.slots import last_runs
 from tasks import periodic
 from tasks.app import QUEUES
+from tasks.calls import TASKS
+from tasks.run import made
 from tests.flows.books import Books
 from tests.flows.town import Town
 
@@ -84,3 +87,11 @@ def test_a_silent_queue_is_told(town: Town, process: Any, caplog: pytest.LogCapt
     assert "crm1c.onec молчит 200 с" in caplog.text
     redis.flushall()
     assert periodic.late_canaries(process) == []  # nothing was heard yet: a fresh start is no alarm
+
+
+def test_every_kind_of_work_has_a_task_of_its_own(town: Town) -> None:
+    """Two kinds under one name are one task: the later one registered would swallow the other's rows."""
+    assert len(set(TASKS.values())) == len(TASKS)
+    tasks = made(town.world.settings).app.tasks
+    assert {kind: tasks[TASKS[kind]].__name__ for kind in FLOWS} == {kind: kind for kind in FLOWS}
+    assert FLOWS.keys().isdisjoint(periodic.jobs_of(town.world.settings))
