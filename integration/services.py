@@ -13,6 +13,7 @@ from integration.comparing import Reconciling
 from integration.counting import Board, Bonuses, Holders, KpiStore
 from integration.retry import Policy
 from integration.rules.accounts import Account, Fact, Held, Kind, Question, Standing, Turn
+from integration.rules.contracts import Untold
 from integration.rules.positions import Entry, Pin
 from integration.settings import Settings
 from integration.work import Arrival, Clash, Duty, Event, Letter, Link, Outcome, Owed, Printed, Proposed, Wait
@@ -157,6 +158,8 @@ class Ledger(Protocol):
     def sum_up(self, account: Account, sums: Mapping[str, str], turns_on: date | None) -> dict[str, str] | None: ...
 
     def sums(self, base: str, counterparty: str) -> dict[str, dict[str, Any]]: ...
+
+    def untold(self, base: str, after: tuple[str, str] = ("", ""), limit: int = 500) -> list[Untold]: ...
 
     def account_of(self, base: str, kind: Kind, ref_key: str) -> Account | None: ...
 

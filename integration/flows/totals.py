@@ -5,23 +5,46 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from integration.errors import Conflict, Transient
-from integration.rules.contracts import Sums, account_state
+from integration.rules.contracts import SHOWN, Sums, account_state
 from integration.services import Services
-from integration.work import Duty, Link, Outcome, Owed
+from integration.work import Duty, Event, Link, Outcome, Owed, new_id
 from mappers.canonical import Party
 
 CLIENT = "counterparty"  # the kind of the link between a client and its counterparty
 
 
-def owed_totals(link: Link, contract: str, *, tell: bool) -> Owed:
+def owed_totals(crm: str, record_id: str, base: str, contract: str, *, tell: bool) -> Owed:
     """The duty to show this client's money after a change in one contract (the id of its account); `tell`: people are
     to be told of it. One key per CRM record, as for all that is written there."""
-    key = f"{link.crm}:account:{link.record_id}"
-    payload = {"crm": link.crm, "account": link.record_id, "base": link.base, "contract": contract, "tell": tell}
-    return Owed("show_totals", f"crm:{link.crm}", key, payload, merge=f"totals:{key}:{contract}:{tell}")
+    key = f"{crm}:account:{record_id}"
+    payload = {"crm": crm, "account": record_id, "base": base, "contract": contract, "tell": tell}
+    return Owed("show_totals", f"crm:{crm}", key, payload, merge=f"totals:{key}:{contract}:{tell}")
+
+
+def owe_untold(services: Services, base: str, day: date) -> int:
+    """Once a day: clients that don't show what their contracts come to, because they were linked later, or what was
+    owed to them was given up. They are shown, and nobody is told anew. Returns how many contracts it was."""
+    mark, after, found = f"totals-untold:{base}", ("", ""), 0
+    if services.store.watermark(mark) == day.isoformat():
+        return 0
+    while True:
+        with services.store.unit("owe untold totals") as unit:
+            page = unit.ledger.untold(base, after)
+            owes = [
+                owed_totals(one.crm, one.record_id, base, one.contract, tell=False)
+                for one in page
+                if one.crm in services.crms and not one.sums.blank
+            ]
+            unit.owe(*owes, cause=Event("", "ledger", "", "", "", b"", new_id()))
+        found += len(owes)
+        if not page:
+            services.store.set_watermark(mark, day.isoformat())
+            return found
+        after = (page[-1].contract, page[-1].record_id)
 
 
 def show_totals(services: Services, duty: Duty) -> Outcome:
@@ -44,7 +67,7 @@ def show_totals(services: Services, duty: Duty) -> Outcome:
         shown = crm.ask(crm.say.show_account(account_id, account_state(map(Sums.unpacked, told.values()))))
     except Conflict as error:  # people go on editing: nothing to decide, only to wait
         raise Transient("Клиента в CRM меняют прямо сейчас. Покажем расчёты чуть позже.", system=crm.name) from error
-    sums, mark = Sums.unpacked(told[contract]), f"totals:{crm_name}:{contract}"
+    sums, mark = Sums.unpacked(told[contract]), f"{SHOWN}{crm_name}:{contract}"
     if _is_news(services.store.watermark(mark), told[contract], sums):
         if duty.payload["tell"]:
             at = moment_of(services, duty, duty.payload["base"])

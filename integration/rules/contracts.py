@@ -17,6 +17,7 @@ from mappers.money import Contract
 _ZERO = Decimal(0)
 _ROUBLE = "RUB"
 NO_CONTRACT = "Без договора"
+SHOWN = "totals:"  # + CRM : account's id: the watermark that keeps which sums a client last showed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,16 @@ class Sums:
         parts[-1] += f" ({of_debt})" if of_debt else ""
         parts += [f"аванс {money(one.advance)}"] if one.advance else []
         return f"{self.label}: {', '.join(parts)} {one.currency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A client of a CRM doesn't show what one of its contracts (the id of its account) comes to."""
+
+    contract: str
+    crm: str
+    record_id: str
+    sums: Sums
 
 
 def label_of(contract: Contract | None) -> str:

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, tuple_, update
 
 from integration.rules.accounts import Account
+from integration.rules.contracts import SHOWN, Sums, Untold
 from integration.store.facts import SqlFacts
 from integration.store.ledger_schema import accounts
+from integration.store.schema import links, watermarks
 
 
 class SqlSums(SqlFacts):
@@ -35,6 +37,23 @@ class SqlSums(SqlFacts):
         mine = (accounts.c.base == base, accounts.c.counterparty == counterparty, accounts.c.sums.is_not(None))
         rows = self._conn.execute(select(accounts.c.id, accounts.c.sums).where(*mine).order_by(accounts.c.id))
         return {row.id: json.loads(row.sums) for row in rows}
+
+    def untold(self, base: str, after: tuple[str, str] = ("", ""), limit: int = 500) -> list[Untold]:
+        """Contracts of which their client was last shown other sums, or none; in the order of (contract, record), from
+        after one. A scan: for once a day."""
+        shown = watermarks.c.name == literal(SHOWN) + links.c.crm + ":" + accounts.c.id
+        mine = (
+            select(accounts.c.id, accounts.c.sums, links.c.crm, links.c.record_id)
+            .join(links, (links.c.base == accounts.c.base) & (links.c.ref_key == accounts.c.counterparty))
+            .join(watermarks, shown, isouter=True)
+            .where(accounts.c.base == base, accounts.c.sums.is_not(None), links.c.kind == "counterparty")
+            .where(watermarks.c.value.is_distinct_from(accounts.c.sums))
+            .where(tuple_(accounts.c.id, links.c.record_id) > tuple_(*after))
+            .order_by(accounts.c.id, links.c.record_id)
+            .limit(limit)
+        )
+        rows = self._conn.execute(mine)
+        return [Untold(row.id, row.crm, row.record_id, Sums.unpacked(json.loads(row.sums))) for row in rows]
 
     def wake(self, base: str, today: date) -> int:
         """Mark the accounts whose day has come; returns how many. Those that wait for another day are not looked at."""

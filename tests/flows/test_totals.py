@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -103,6 +104,30 @@ def test_a_worker_that_dies_after_its_note_tells_it_once(books: Books, monkeypat
     books.pull()
     assert len(deaths) == 1
     assert (sums(books)[0], len(told(books))) == ("1000.00", 1)
+
+
+def test_a_client_that_is_linked_later_shows_its_contracts_the_next_day(books: Books) -> None:
+    """Nothing was owed to it when the money came; once shown, the days after owe nothing."""
+    deal = books.deal(1000)
+    world, account = books.town.world, client(books)["id"]
+    with world.store.unit("unlink") as unit:
+        [link] = [one for one in unit.links.of_record("espo", "account", account) if one.kind == "counterparty"]
+        unit.links.bind(replace(link, ref_key=books.town.seed("Catalog_Контрагенты", Description="другой")))
+    books.act(1000, books.bill(deal))
+    books.pull()
+    assert client(books).get("cContractDebt") is None
+    with world.store.unit("link") as unit:
+        unit.links.bind(link)
+    books.pull()
+    assert client(books).get("cContractDebt") is None
+    books.town.pass_time(timedelta(days=1).total_seconds())
+    books.pull()
+    assert sums(books)[0] == "1000.00"
+    assert told(books) == []
+    version = client(books)["versionNumber"]
+    books.town.pass_time(timedelta(days=1).total_seconds())
+    books.pull()
+    assert client(books)["versionNumber"] == version
 
 
 def test_several_contracts_are_summed_and_told_one_by_one(books: Books) -> None:

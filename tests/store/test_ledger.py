@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -11,10 +12,12 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from integration.rules.accounts import Account, Fact, Question, Standing, kind_of
+from integration.rules.contracts import SHOWN, Sums
 from integration.rules.positions import Entry, Explanation, Pin, Position
+from integration.rules.status import Totals
 from integration.store.facts_json import packed, unpacked
 from integration.store.ledger_schema import entries
-from integration.work import new_id
+from integration.work import Link, new_id
 from mappers.canonical import Invoice
 from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Rate, Refund, Stage
 from tests.store.world import World
@@ -192,6 +195,32 @@ def test_sums_of_contracts_stand_beside_their_accounts(world: World) -> None:
         unit.ledger.sum_up(OTHER, {"debt": "3.00"}, None)
         assert len(unit.ledger.sums("main", "client")) == 2
         assert unit.ledger.sums("main", "nobody") == {}
+
+
+def test_clients_that_show_other_sums_are_found(world: World) -> None:
+    """Those never shown and those shown otherwise, page by page; who shows what stands is left alone."""
+    kept(world, PAYMENT, replace(PAYMENT, ref_key="p2", rows=(), contract="other"))
+    nothing = dict.fromkeys((one.name for one in fields(Totals)), Decimal(0))
+    stands = Sums("Договор", Totals(**{**nothing, "currency": "RUB", "debt": Decimal(5)}))
+    with world.store.unit("sum up") as unit:
+        unit.ledger.sum_up(ACCOUNT, stands.packed(), None)
+        unit.ledger.sum_up(OTHER, stands.packed(), None)
+        assert unit.ledger.untold("main") == []
+        for record in ("c1", "c2"):
+            unit.links.bind(Link("espo", "account", record, "main", "counterparty", "client"))
+        told, after = [], ("", "")
+        while page := unit.ledger.untold("main", after, limit=1):
+            told += page
+            after = (page[-1].contract, page[-1].record_id)
+        assert sorted((one.contract, one.record_id) for one in told) == sorted(
+            (account.id, record) for account in (ACCOUNT, OTHER) for record in ("c1", "c2")
+        )
+        assert {one.sums for one in told} == {stands}
+        assert unit.ledger.untold("other") == []
+    for account, sums in ((ACCOUNT, stands.packed()), (OTHER, {})):
+        world.store.set_watermark(f"{SHOWN}espo:{account.id}", json.dumps(sums, ensure_ascii=False))
+    with world.store.unit("look") as unit:
+        assert {one.contract for one in unit.ledger.untold("main")} == {OTHER.id}
 
 
 def test_accounts_wake_on_their_day_and_once(world: World) -> None:
