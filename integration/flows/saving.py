@@ -63,18 +63,19 @@ class Saving:
             return answer
         name = base.name.partition(":")[2]
         party, key = as_party(answer.row), (base.name, self.inn)
-        with self.services.store.lock(lock_name(KIND, key)), base.session(patience=self.wait):
+        with self.services.store.lock(lock_name(KIND, key)):
             if base.name not in looked or made_since(self.services, KIND, key, self.since):
-                there = [one for one in base.ask(base.say.parties(self.inn)) if one.kpp == party.kpp]
+                with base.session(patience=self.wait):
+                    there = [one for one in base.ask(base.say.parties(self.inn)) if one.kpp == party.kpp]
                 if there:
                     return replace(answer, base=name, ref_key=there[0].ref_key)
             own = own_key(KIND, base.name, party.inn, party.kpp)
-            made: Found = create_unfound(
-                self.services,
-                KIND,
-                key,
-                lambda: base.ask(base.say.create_counterparty(party, own, reread=False)),
-            )
+
+            def create() -> Found:
+                with base.session(patience=self.wait):  # few and dear: held for the call alone
+                    return base.ask(base.say.create_counterparty(party, own, reread=False))
+
+            made = create_unfound(self.services, KIND, key, create)
         log.info("контрагент ИНН %s записан в 1С", self.inn)
         return replace(answer, base=name, ref_key=made.ref_key)
 
