@@ -8,7 +8,7 @@ import pytest
 
 from integration.steps import listen
 from sandbox.mail import Mail
-from tests.flows.test_letter import WRITTEN, attached, rows, table
+from tests.flows.test_letter import WRITTEN, attached, group_account, rows, table
 from tests.flows.town import Town
 
 pytestmark = [pytest.mark.slow, pytest.mark.kill]
@@ -21,14 +21,15 @@ class Death(BaseException):
     """The process ends here."""
 
 
-def lived(town: Town, at: int) -> list[str]:
-    """A deal's whole way with the death of its worker at boundary number `at` (-1: none); the boundaries passed."""
+def lived(town: Town, at: int, dying: str = "") -> list[str]:
+    """A deal's whole way with the death of its worker at boundary number `at` (-1: none), or at the first one that is
+    called so; the boundaries passed."""
     deal, passed, dead = town.deal(account=WRITTEN), list[str](), list[str]()
     town.tell(deal)
 
     def step(name: str) -> None:
         passed.append(name)
-        if len(passed) - 1 == at and not dead:
+        if not dead and (len(passed) - 1 == at or name == dying):
             dead.append(name)
             raise Death
 
@@ -82,3 +83,23 @@ def test_one_letter_and_one_copy_whatever_step_the_worker_dies_at(
             assert invoice["Posted"], told
             [deal] = {note["parentId"] for note in place.crm.state({"entity": "Note"}) if note.get("post")}
             assert len(attached(place, deal)) == 1, told
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["загрузка PDF: answered", "черновик письма: answered", "letter drafted: before commit",
+     "letter drafted: committed", "отправка письма: before", "отправка письма: answered",
+     "letter sent: before commit", "letter sent: committed"],
+)  # fmt: skip
+def test_the_crms_letter_goes_once_whenever_the_worker_dies(place: Town, tmp_path: Path, name: str) -> None:
+    """via = "crm": the CRM itself tells what became of its letter, so there is never a second one."""
+    with Mail() as post:
+        place.reset(tmp_path, {"mail": {"via": "crm", "sender": "crm@company.example"}, "paper": {"attach": False}})
+        group_account(place, post)
+        passed = lived(place, -1, dying=name)
+        assert name in passed
+        assert len(post.letters()) == 1
+        [kept] = place.crm.state({"entity": "Email"})
+        assert kept["status"] == "Sent"
+        [row] = rows(place)
+        assert (row.state, row.letter_id) == ("sent", kept["id"])
