@@ -17,7 +17,7 @@ from integration.rules.agreement import plain
 from integration.rules.provenance import SAID, said_by, said_of
 from integration.rules.requisites import as_party, decided, of_party, shown_fields, valid_inn, valid_kpp
 from integration.services import Base, Services
-from integration.work import Duty, Outcome
+from integration.work import Duty, Outcome, Proposed
 from mappers.canonical import Party, Requisites
 
 log = logging.getLogger("crm1c.requisites")
@@ -154,7 +154,24 @@ class _Chain:
             busy.system = busy.system or base.name
             raise
         self.looked[base.name] = found
+        self._tell_doubles(base, found)
         return [of_party(party, ONEC) for party in found], self.services.now().isoformat()
+
+    def _tell_doubles(self, base: Base, found: Sequence[Party]) -> None:
+        """Two counterparties with one ИНН and КПП are reported; 1C merges them, nobody else."""
+        first: dict[str, Party] = {}
+        doubles = [(first[one.kpp], one) for one in found if first.setdefault(one.kpp, one) is not one]
+        if not doubles:
+            return
+        crm = self.saving.crm or next(iter(self.services.crms), "")
+        reasons = (f"совпадают ИНН {self.inn} и КПП",)
+        with self.services.store.unit("propose doubles") as unit:
+            unit.parties.propose(
+                [
+                    Proposed("double_onec", crm, one.id, base.name.partition(":")[2], other.id, 1.0, reasons, one.name)
+                    for one, other in doubles
+                ]
+            )
 
     def _registry(self, source: str) -> tuple[list[Requisites], str]:
         """All rows of this ИНН, from the shelf while they are fresh: a day, or ten minutes for a no."""

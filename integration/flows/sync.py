@@ -97,6 +97,8 @@ def _unjoined(services: Services, crm_name: str, account: Party, answer: Answer)
     told = "; ".join(
         f"КПП {one.row.kpp or '—'} {one.row.name} ({one.reason or 'действует'})" for one in answer.choices[:5]
     )
+    if len(answer.choices) > 1 and len({one.row.kpp for one in answer.choices}) == 1:
+        return Outcome("skipped", f"В 1С несколько контрагентов с ИНН {answer.inn}: crm1c duplicates list")
     text = f"По ИНН {answer.inn} нужно выбрать, какая это компания: {told}. Укажите КПП в карточке клиента."
     crm = services.crms[crm_name]
     crm.ask(crm.say.tell_account(account.id, text))

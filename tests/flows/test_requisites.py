@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -359,6 +360,35 @@ def test_a_captcha_is_told_and_not_looped(place: Place) -> None:
     assert len([one for one in place.app.log.since() if one["path"] == "/"]) == 1
 
 
+def test_a_source_that_is_too_slow_is_skipped_in_its_own_time(place: Place) -> None:
+    sources = place.tables()["requisites"]
+    sources["egrul"] = {**sources["egrul"], "read_timeout": "200ms"}
+    place.town.live({"requisites": sources})
+    place.town.fault(place.app, "latency", path="^/$", seconds=5)
+    begun = monotonic()
+    answer = place.ask(COMPANY["inn"])
+    assert (answer.source, [name for name, _ in answer.skipped]) == ("dadata", ["egrul"])
+    assert monotonic() - begun < 4
+
+
+def test_a_spent_quota_is_told_and_the_next_source_asked(place: Place) -> None:
+    place.town.live(place.tables(order=["onec", "dadata", "spark"]))
+    place.town.fault(place.app, "status", path="findById", status=429)
+    answer = place.ask(COMPANY["inn"])
+    assert answer.source == "spark"
+    assert "много запросов" in dict(answer.skipped)["dadata"]
+
+
+def test_an_account_without_money_is_told_and_held(place: Place) -> None:
+    """СПАРК's word for a spent contract: an administrator's matter, not retried with every question."""
+    place.town.live(place.tables(order=["onec", "spark", "egrul"]))
+    place.registry.switches({"spark": "Not enough money"})
+    assert "нет денег" in dict(place.ask(COMPANY["inn"]).skipped)["spark"]
+    asked = len([one for one in place.app.log.since() if "Ifax" in one["path"]])
+    place.ask(NOBODY)
+    assert len([one for one in place.app.log.since() if "Ifax" in one["path"]]) == asked
+
+
 def test_a_source_whose_circuit_is_open_is_not_asked(place: Place) -> None:
     place.town.fault(place.app, "status", path="^/$", status=503)
     for inn in ("7800000027", "5400000036", "500000000100", "6600000042", "7700000016"):
@@ -505,6 +535,20 @@ def test_an_account_of_a_counterparty_in_1c_is_linked_and_filled(place: Place) -
     [shown] = place.accounts(COMPANY["inn"])
     assert (shown["cKpp"], shown["c1cRefKey"]) == (COMPANY["kpp"], ref)
     assert [link.ref_key for link in links(place, account)] == [ref]
+
+
+def test_two_counterparties_of_one_company_are_reported_and_nothing_is_guessed(place: Place) -> None:
+    for name in ("Полесье", "Полесье (старый)"):
+        place.town.seed(COUNTERPARTIES, Description=name, ИНН=COMPANY["inn"], КПП=COMPANY["kpp"])
+    account = new_account(place, name="Полесье", cInn=COMPANY["inn"])
+    for _ in range(2):
+        place.town.tell(account, "update", "Account")
+        place.town.work()
+    assert links(place, account) == []
+    with place.town.world.store.unit("test") as unit:
+        [double] = unit.parties.proposals()
+    ours = {one["Ref_Key"] for one in place.counterparties(COMPANY["inn"])}
+    assert (double.kind, {double.record_id, double.other}) == ("double_onec", ours)
 
 
 def test_a_wrong_inn_is_told_where_the_editor_sees_it(place: Place) -> None:

@@ -190,6 +190,15 @@ def test_a_refused_edit_is_set_back_and_the_editor_told(pair: Pair) -> None:
     assert any("Полесье-Зря" in note and "Хозяин" in note for note in pair.town.notes(pair.account))
 
 
+def test_an_edit_of_1c_that_is_not_allowed_is_set_back_there_and_told(pair: Pair) -> None:
+    """The phone is the CRM's. 1C shows nobody a message, so the client's stream tells both."""
+    pair.contact("Телефон", "+74950000000")
+    pair.call()
+    pair.town.work()
+    assert pair.values()["phone"] == ("+74951234567", "+74951234567")
+    assert any("Правка в 1С не принята" in note and "+74950000000" in note for note in pair.town.notes(pair.account))
+
+
 def test_a_kpp_edited_in_the_crm_is_set_back_one_edited_in_1c_is_taken(pair: Pair) -> None:
     pair.edit(cKpp="770101001")
     pair.tell()
