@@ -87,7 +87,7 @@ def _fill(world: World, managers: int, accruals: int) -> None:
     with psycopg.connect(url) as conn, conn.cursor() as cursor:
         names = (
             "key, kind, account, payment, crm, deal, manager, currency, day, month, taken, given, grp, gross, net, "
-            "first, bonus, detail, cause, created_at"
+            "first, bonus, payments, detail, cause, created_at"
         )
         with cursor.copy(f"COPY accruals ({names}) FROM STDIN") as copy:
             for number in range(accruals):
@@ -95,7 +95,7 @@ def _fill(world: World, managers: int, accruals: int) -> None:
                 copy.write_row((
                     f"key-{number}", "accrual", f"account-{number // 10}", f"payment-{number}", "espo",
                     f"deal-{number // 10}", f"manager-{number % managers:05}", "RUB", day, MONTH, "", day, "", KOPECKS,
-                    KOPECKS, 0, KOPECKS // 100, detail, "bench", NOW,
+                    KOPECKS, 0, KOPECKS // 100, 1, detail, "bench", NOW,
                 ))  # fmt: skip
         cursor.execute(
             "INSERT INTO bonus_totals SELECT manager, currency, month, taken, grp, sum(gross), sum(net), sum(first) "

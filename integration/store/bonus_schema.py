@@ -12,7 +12,8 @@ from integration.store.schema import Moment, metadata
 
 # Append-only (a trigger refuses anything else). `kind`: "accrual", "reversal", or "rule" when the rule of a month that
 # still runs has changed. `month`: of the payment's date; `taken`: the later month that takes back, else ""; `given`:
-# the day (1C's zone) whose KPI it counts in. `key` tells the accrual from all others: entering it again is refused.
+# the day (1C's zone) whose KPI it counts in; `payments`: by how many it changes the payments of that day. `key` tells
+# the accrual from all others: entering it again is refused.
 accruals = Table(
     "accruals",
     metadata,
@@ -34,6 +35,7 @@ accruals = Table(
     Column("net", Hundredths, nullable=False),
     Column("first", Hundredths, nullable=False),
     Column("bonus", Hundredths, nullable=False),
+    Column("payments", Integer, nullable=False),
     Column("detail", Text, nullable=False),
     Column("cause", String(200), nullable=False),
     Column("created_at", Moment, nullable=False),

@@ -163,15 +163,15 @@ class SqlBonuses:
         or taken away; one that has been entered is refused (IntegrityError)."""
         if not made:
             return []
-        self._count_payments(currency, made)  # before they stand: a payment is counted when its sum leaves zero
+        counted = self._counted_payments(currency, made)  # before they stand
         turns = self._turns(account_id)
         ids = []
-        for number, one in enumerate(made, turns + 1):
-            row = _row(account_id, currency, one, number, cause, self._now)
+        for number, (one, payments) in enumerate(zip(made, counted, strict=True), turns + 1):
+            row = {**_row(account_id, currency, one, number, cause, self._now), "payments": payments}
             ids.append(self._conn.execute(insert(accruals).values(**row).returning(accruals.c.id)).scalar_one())
         self._conn.execute(insert(kpi_news), [{"accrual": one} for one in ids])
         self._add_totals(currency, made)
-        self._add_days(currency, [(one.key.manager, one.given, one.sums.gross, one.bonus, 0) for one in made])
+        self._add_days(currency, made, counted)
         return ids
 
     def _turns(self, account_id: str) -> int:
@@ -196,43 +196,40 @@ class SqlBonuses:
             keys = ["manager", "currency", "month", "taken", "grp"]
             self._conn.execute(put.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
-    def _add_days(self, currency: str, added: Iterable[tuple[str, date, Decimal, Decimal, int]]) -> None:
+    def _add_days(self, currency: str, made: Sequence[Accrual], counted: Sequence[int]) -> None:
         found: dict[tuple[str, str], tuple[Decimal, Decimal, int]] = {}
-        for manager, day, received, bonus, payments in added:
-            was = found.get((manager, day.isoformat()), (_ZERO, _ZERO, 0))
-            found[manager, day.isoformat()] = (was[0] + received, was[1] + bonus, was[2] + payments)
+        for one, payments in zip(made, counted, strict=True):
+            place = (one.key.manager, one.given.isoformat())
+            was = found.get(place, (_ZERO, _ZERO, 0))
+            found[place] = (was[0] + one.sums.gross, was[1] + one.bonus, was[2] + payments)
         rows = [
             {"manager": manager, "currency": currency, "day": day, "received": one[0], "bonus": one[1],
              "payments": one[2]}
             for (manager, day), one in sorted(found.items())
         ]  # fmt: skip
-        if rows:
-            put = upsert(self._conn, bonus_days)
-            more = {name: bonus_days.c[name] + put.excluded[name] for name in ("received", "bonus", "payments")}
-            keys = ["manager", "currency", "day"]
-            self._conn.execute(put.on_conflict_do_update(index_elements=keys, set_=more), rows)
+        put = upsert(self._conn, bonus_days)
+        more = {name: bonus_days.c[name] + put.excluded[name] for name in ("received", "bonus", "payments")}
+        keys = ["manager", "currency", "day"]
+        self._conn.execute(put.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
-    def _count_payments(self, currency: str, made: Iterable[Accrual]) -> None:
-        """A payment counts on its own day for whoever has something of it there, once whatever its accounts."""
-        moved: dict[tuple[str, str, date], Decimal] = {}
-        for one in made:
-            if not one.taken and one.sums.gross:
-                place = (one.key.payment, one.key.manager, one.key.day)
-                moved[place] = moved.get(place, _ZERO) + one.sums.gross
-        if not moved:
-            return
+    def _counted_payments(self, currency: str, made: Sequence[Accrual]) -> list[int]:
+        """By how many payments each accrual changes its day. A payment counts on its own day for whoever has something
+        of it there, once whatever its accounts: when its sum leaves zero, until it is back."""
+        places = [(one.key.payment, one.key.manager, one.key.day.isoformat()) for one in made]
+        own = [bool(one.key.payment) and not one.taken and bool(one.sums.gross) for one in made]
         group = (accruals.c.payment, accruals.c.manager, accruals.c.day)
-        before: dict[tuple[str, str, str], Decimal] = {}
-        for some in chunks(sorted({payment for payment, _, _ in moved})):
+        sums: dict[tuple[str, str, str], Decimal] = {}
+        for some in chunks(sorted({place[0] for place, mine in zip(places, own, strict=True) if mine})):
             mine = select(*group, func.sum(accruals.c.gross).label("gross")).where(accruals.c.payment.in_(some))
             mine = mine.where(accruals.c.taken == "", accruals.c.currency == currency).group_by(*group)
-            before |= {(row.payment, row.manager, row.day): row.gross for row in self._conn.execute(mine)}
-        changed = []
-        for (payment, manager, day), gross in moved.items():
-            was = before.get((payment, manager, day.isoformat())) or _ZERO
-            if change := int(was + gross > 0) - int(was > 0):
-                changed.append((manager, day, _ZERO, _ZERO, change))
-        self._add_days(currency, changed)
+            sums |= {(row.payment, row.manager, row.day): row.gross for row in self._conn.execute(mine)}
+        changes = []
+        for one, place, counts in zip(made, places, own, strict=True):
+            was = sums.get(place) or _ZERO
+            now = was + one.sums.gross if counts else was
+            sums[place] = now
+            changes.append(int(now > 0) - int(was > 0))
+        return changes
 
     def owe_dues(self, account_id: str, currency: str, rows: Iterable[tuple[str, int, str, date, Decimal]]) -> None:
         """What the account's obligations lack: (obligation, instalment, manager, due, sum), in place of before."""

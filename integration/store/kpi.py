@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, null, or_, select, union_all
+from sqlalchemy import Connection, Select, delete, func, insert, null, or_, select, union_all
 
 from integration.rules.accrual import unpacked
 from integration.rules.bonus import Forecast, Month
@@ -226,22 +226,17 @@ class SqlKpi:
 
 
 def _counted_days(month: Month) -> Any:
-    """Each manager's days of a month from the accruals. A payment counts on its own day, once whatever its deals."""
-    group = [accruals.c[name] for name in ("manager", "currency", "given", "payment")]
-    own = func.sum(case((accruals.c.taken == "", accruals.c.gross), else_=_ZERO)).label("own")
-    sums = [func.sum(accruals.c[name]).label(name) for name in ("gross", "bonus")]
-    days = accruals.c.given.between(f"{month}-01", f"{month}-31")
-    each = select(*group, own, *sums).where(days).group_by(*group).subquery("each_payment")
+    """Each manager's days of a month from the accruals."""
+    sums = {"received": accruals.c.gross, "bonus": accruals.c.bonus, "payments": accruals.c.payments}
     return (
         select(
-            each.c.manager,
-            each.c.currency,
-            each.c.given.label("day"),
-            func.sum(each.c.gross).label("received"),
-            func.sum(each.c.bonus).label("bonus"),
-            func.sum(case(((each.c.payment != "") & (each.c.own > _ZERO), 1), else_=0)).label("payments"),
+            accruals.c.manager,
+            accruals.c.currency,
+            accruals.c.given.label("day"),
+            *(func.sum(column).label(name) for name, column in sums.items()),
         )
-        .group_by(each.c.manager, each.c.currency, each.c.given)
+        .where(accruals.c.given.between(f"{month}-01", f"{month}-31"))
+        .group_by(accruals.c.manager, accruals.c.currency, accruals.c.given)
         .subquery("counted_days")
     )
 

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("net", sa.BigInteger(), nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.Column("bonus", sa.BigInteger(), nullable=False),
+        sa.Column("payments", sa.Integer(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("cause", sa.String(200), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
