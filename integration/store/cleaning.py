@@ -16,7 +16,7 @@ _PAPERS_KEPT = timedelta(days=5 * 366)  # 402-ФЗ, article 29: five years
 
 def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> int:
     """Delete what was finished more than `older_than_days` ago: events whose duties are all done, those duties, the
-    requests they came in, old leases, slots and marks of creations. Nothing parked or still on its way is touched.
+    requests they came in, old leases, slots, reports and marks of creations. Nothing parked or still on its way is touched.
     Returns how many events and duties went; each transaction takes `limit` of them."""
     before = store.now() - timedelta(days=older_than_days)
     gone = 0
@@ -30,6 +30,7 @@ def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> in
     with store.unit("clean up") as unit:
         unit.conn.execute(delete(leases).where(leases.c.until < before))
         unit.conn.execute(delete(slots).where(slots.c.started_at < before))
+        unit.reconciling.forget(before)
         passing = or_(*(watermarks.c.name.startswith(kind) for kind in _PASSING))
         unit.conn.execute(delete(watermarks).where(passing, watermarks.c.updated_at < before))
         # Which letter went when to whom is kept as accounting papers are; the PDF itself can be made again.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
 
+from integration import steps
 from integration.flows.reconcile.run import TRIES, advance, begin
 from integration.rules.findings import Finding, Run
 from integration.store.links import as_link
@@ -47,7 +49,7 @@ def test_where_nothing_happened_nothing_is_found(town: Town, books: Books) -> No
     run, found = compared(town)
     assert (run.verdict, found) == ("ok", [])
     assert {part.name.partition(":")[0]: part.checked for part in run.parts} == {
-        "documents": 3, "ledger": 1, "counterparties": 1, "clients": 1, "deals": 1, "invoices": 0, "bank": 0,
+        "documents": 3, "ledger": 1, "counterparties": 1, "clients": 1, "deals": 1, "invoices": 0, "bank": 0, "kpi": 3,
     }  # fmt: skip
     assert all(part.state == "done" for part in run.parts)
 
@@ -193,6 +195,17 @@ def test_an_invoice_that_a_person_changed_in_1c_is_left_to_people(town: Town, bo
     assert town.invoice(deal)["СуммаДокумента"] == 900
 
 
+def test_a_second_invoice_of_a_deal_is_told(town: Town, books: Books) -> None:
+    """It bears our key, but no deal knows of it: which one is to stay, a person says."""
+    deal = books.deal(1000)
+    twin = {name: value for name, value in town.invoice(deal).items() if name not in ("Ref_Key", "Number")}
+    town.seed(INVOICE, **twin, Number="0000-000099")
+    books.pull()
+    _, found = compared(town)
+    assert told(found) == [("extra", "invoice", "", "person")]
+    assert "0000-000099" in found[0].title
+
+
 def test_an_invoice_marked_in_1c_is_told_as_missing(town: Town, books: Books) -> None:
     deal = books.deal(1000)
     books.edit(INVOICE, books.bill(deal), DeletionMark=True, Posted=False)
@@ -287,6 +300,44 @@ def test_a_turn_that_ends_goes_on_where_it_was(town: Town, books: Books) -> None
         found = [one for _, _, one in unit.reconciling.findings(run.id)]
     assert sorted(told(found)) == [
         ("different", "deal", "amount", "repaired"), ("different", "deal", "payment_status", "repaired"),
+    ]  # fmt: skip
+
+
+class Death(BaseException):
+    """The worker is gone in the middle of it."""
+
+
+def test_a_worker_that_dies_again_and_again_finds_the_same(town: Town, books: Books) -> None:
+    """Before or after the commit of one step, of two more, of three more …: whoever comes next goes on; nothing is
+    found twice, and nothing is lost."""
+    deal = books.deal(1000)
+    books.pay(600, books.bill(deal))
+    books.pull()
+    silently(town, "Opportunity", deal, cPaidPercent=7)
+    town.deal(700)
+    boundaries, deaths = count(1), 0
+    fatal = {number * (number + 1) // 2 for number in range(100)}
+
+    def die(boundary: str) -> None:
+        if boundary.startswith("reconcile: ") and next(boundaries) in fatal:
+            raise Death
+
+    run = begin(town.world.services, "test")
+    while not run.verdict:
+        end = steps.listen(die)
+        try:
+            run, _waits = advance(town.world.services, run, lambda *_: None)
+        except Death:
+            deaths += 1
+        finally:
+            end()
+        with town.world.store.unit("look") as unit:
+            run = unit.reconciling.run(run.id) or run
+    assert deaths > 5
+    with town.world.store.unit("look") as unit:
+        found = [one for _, _, one in unit.reconciling.findings(run.id)]
+    assert sorted(told(found)) == [
+        ("different", "deal", "paid_percent", "repaired"), ("missing", "invoice", "", "repaired"),
     ]  # fmt: skip
 
 

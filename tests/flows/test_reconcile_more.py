@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import pytest
 from sqlalchemy import update
 
 from integration.store.ledger_schema import standings
@@ -19,31 +17,26 @@ from tests.flows.test_bonus import manager, ruled, shown
 from tests.flows.test_reconcile import compared, healed, told
 from tests.flows.town import Town
 
-MONTH = "2026-11"
 
-
-@pytest.mark.parametrize(
-    ("damage", "kind", "field"),
-    [
-        (lambda redis, who: redis.hset(f"kpi:{MONTH}:{who}", "bonus", "999999"), "different", "bonus"),
-        (lambda redis, who: redis.delete(f"kpi:{MONTH}:{who}"), "missing", "bonus"),
-        (lambda redis, who: redis.zadd(f"kpi:{MONTH}:rank", {who: 1}), "different", "rank"),
-        (lambda redis, who: redis.zadd(f"kpi:{MONTH}:rank", {"nobody": 7}), "extra", "bonus"),
-    ],
-)
-def test_a_changed_figure_in_redis_is_found_and_shown_anew(
-    town: Town, tmp_path: Path, damage: Any, kind: str, field: str
-) -> None:
+def test_a_changed_figure_in_redis_is_found_and_shown_anew(town: Town, tmp_path: Path) -> None:
+    """Written over, deleted, ranked elsewhere, or made up: each in a period of its own."""
     books = ruled(town, tmp_path)
     deal = books.deal(1000)
     books.pay(600, books.bill(deal))
     books.pull()
-    who = manager(town)
-    right = shown(town, MONTH, who)
-    damage(town.world.redis, who)
+    who, redis = manager(town), town.world.redis
+    periods = {"2026-11-24", "2026-11", "2026-Q4"}
+    right = {period: shown(town, period, who) for period in periods}
+    redis.hset(f"kpi:2026-11:{who}", "bonus", "999999")
+    redis.delete(f"kpi:2026-11-24:{who}")
+    redis.zadd("kpi:2026-Q4:rank", {who: 1})
+    redis.zadd("kpi:2026-11-01:rank", {"nobody": 7})
     _, found = compared(town)
-    assert told(found) == [(kind, "kpi", field, "repaired")]
-    assert shown(town, MONTH, who) == right
+    assert {(one.ref_key, *kind) for one, kind in zip(found, told(found), strict=True)} == {
+        ("2026-11", "different", "kpi", "bonus", "repaired"), ("2026-11-24", "missing", "kpi", "bonus", "repaired"),
+        ("2026-Q4", "different", "kpi", "rank", "repaired"), ("2026-11-01", "extra", "kpi", "bonus", "repaired"),
+    }  # fmt: skip
+    assert {period: shown(town, period, who) for period in periods} == right
     healed(town)
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from integration.errors import Rejected, Transient
 from integration.store import keys
+from integration.rules.findings import Finding
 from integration.store.cleaning import cleanup
+from integration.store.reconcile_schema import findings, reconciliations
 from integration.store.schema import deliveries, event_duties, inbox, leases, outbox, slots
 from integration.work import Outcome
 from tests.store.world import DONE, World, arrival, duty_of, event_of, owing, together
@@ -160,12 +162,15 @@ def test_old_leases_and_slots_go_too(world: World) -> None:
         leave("cookie")
     with world.store.unit("test") as unit:
         assert keys.take_slot(unit.conn, "sweep", "1", unit.now)
+        run = unit.reconciling.begin("test", None, ["bank"], over_limit=False)
+        unit.reconciling.find(run.id, "bank", [Finding("missing", "bank", "№ 57", {"bank": "1.00", "onec": ""})])
+        unit.reconciling.end(run, "found", {})
     cleanup(world.store)
-    assert len(world.rows(leases)) == len(world.rows(slots)) == 1
+    assert len(world.rows(leases)) == len(world.rows(slots)) == len(world.rows(findings)) == 1
     world.clock.forward(MONTHS)
     cleanup(world.store)
-    assert not world.rows(leases)
-    assert not world.rows(slots)
+    for table in (leases, slots, findings, reconciliations):
+        assert not world.rows(table)
 
 
 def test_old_marks_of_creations_go_and_how_far_a_pull_has_come_stays(world: World) -> None:
