@@ -10,12 +10,11 @@ from typing import Any
 
 from integration.errors import Conflict, Misconfigured, Transient
 from integration.flows.payment import MONEY, deal_status, money_note, shown_money
-from integration.flows.totals import moment_of
+from integration.flows.showing import moment_of, not_taken
 from integration.rules.status import CODES
 from integration.services import Services
 from integration.work import Duty, Link, Outcome
 from mappers.canonical import DealState
-from mappers.dialect import Shown
 
 TROUBLE = "told"  # of a link's agreed state: the deal shows a trouble, which must go when it is over
 SYNC_STATUS_LIMIT = 255  # characters of the status field that `crm1c setup` makes
@@ -68,7 +67,7 @@ def show_deal(services: Services, duty: Duty) -> Outcome:
                 crm.say.note(deal_id, money_note(agreed.get(MONEY), money, moment_of(services, duty, link.base), CODES))
             )
         agreed[MONEY] = shown_money(money)
-    told = _ignored(services, crm_name, shown)
+    told = not_taken(services, crm_name, shown)
     return Outcome(
         "done" if shown.written else "unchanged",
         f"{named} показан в CRM{told}",
@@ -93,7 +92,7 @@ def tell_deal(services: Services, duty: Duty) -> Outcome:
     try:
         shown = crm.ask(crm.say.show_deal(deal, DealState(sync_status=short)))
         version = shown.version
-        told = _ignored(services, crm_name, shown)
+        told = not_taken(services, crm_name, shown)
     except (Conflict, Misconfigured) as error:  # the status field is a convenience: the note must still be written
         told = f"; поле статуса не записано: {error.reason}"
     crm.ask(crm.say.note(deal_id, text))
@@ -130,21 +129,6 @@ def why_not(link: Link | None, reason: str) -> str:
         what = f"Счёт № {link.agreed['number']} не обновлён"
     lowered = reason[:1].lower() + reason[1:] if reason[1:2].islower() or reason[1:2] == " " else reason
     return f"{what}: {lowered}"
-
-
-def _ignored(services: Services, crm: str, shown: Shown) -> str:
-    """What the CRM did not take, in words. Raises Misconfigured for a field that the administrator named himself."""
-    named = services.settings.crm[crm].explicit_fields
-    fields = services.settings.crm[crm].fields
-    lacking = [f"{getattr(fields, field)} ({field})" for field in shown.ignored if field in named]
-    if lacking:
-        raise Misconfigured(
-            f"В CRM не записались поля: {', '.join(lacking)}. Проверьте их названия в [crm.{crm}.fields] "
-            f"или создайте их: crm1c setup {crm}.",
-            system=f"crm:{crm}",
-        )
-    unsaid = [*shown.ignored, *shown.problems]
-    return f" (без полей: {', '.join(unsaid)})" if unsaid else ""
 
 
 def _money(amount: str) -> str:

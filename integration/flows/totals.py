@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from integration.errors import Conflict, Transient
+from integration.flows.showing import moment_of, not_taken
 from integration.rules.contracts import SHOWN, Sums, account_state
 from integration.services import Services
 from integration.work import Duty, Event, Link, Outcome, Owed, new_id
@@ -67,6 +68,7 @@ def show_totals(services: Services, duty: Duty) -> Outcome:
         shown = crm.ask(crm.say.show_account(account_id, account_state(map(Sums.unpacked, told.values()))))
     except Conflict as error:  # people go on editing: nothing to decide, only to wait
         raise Transient("Клиента в CRM меняют прямо сейчас. Покажем расчёты чуть позже.", system=crm.name) from error
+    lacks = not_taken(services, crm_name, shown)
     sums, mark = Sums.unpacked(told[contract]), f"{SHOWN}{crm_name}:{contract}"
     if _is_news(services.store.watermark(mark), told[contract], sums):
         if duty.payload["tell"]:
@@ -75,15 +77,9 @@ def show_totals(services: Services, duty: Duty) -> Outcome:
         services.store.set_watermark(mark, json.dumps(told[contract], ensure_ascii=False))
     return Outcome(
         "done" if shown.written else "unchanged",
-        f"Расчёты по договорам показаны в CRM: {sums.label}",
+        f"Расчёты по договорам показаны в CRM: {sums.label}{lacks}",
         links=_as_we_left_it(services, links, account, shown.version) if shown.written else (),
     )
-
-
-def moment_of(services: Services, duty: Duty, base: str) -> str:
-    """When the duty was owed, in the base's zone, for people: the same at each try."""
-    moment = (duty.created_at or services.now()).astimezone(services.settings.onec[base].timezone)
-    return f"{moment:%d.%m.%Y %H:%M}"
 
 
 def _is_news(known: str | None, told: Mapping[str, Any], sums: Sums) -> bool:

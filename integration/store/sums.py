@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import literal, select, tuple_, update
@@ -39,8 +39,8 @@ class SqlSums(SqlFacts):
         return {row.id: json.loads(row.sums) for row in rows}
 
     def untold(self, base: str, after: tuple[str, str] = ("", ""), limit: int = 500) -> list[Untold]:
-        """Contracts of which their client was last shown other sums, or none; in the order of (contract, record), from
-        after one. A scan: for once a day."""
+        """Contracts computed a day ago or earlier of which their client was last shown other sums, or none; in the order
+        of (contract, record), from after one. A scan: for once a day."""
         shown = watermarks.c.name == literal(SHOWN) + links.c.crm + ":" + accounts.c.id
         mine = (
             select(accounts.c.id, accounts.c.sums, links.c.crm, links.c.record_id)
@@ -48,6 +48,7 @@ class SqlSums(SqlFacts):
             .join(watermarks, shown, isouter=True)
             .where(accounts.c.base == base, accounts.c.sums.is_not(None), links.c.kind == "counterparty")
             .where(watermarks.c.value.is_distinct_from(accounts.c.sums))
+            .where(accounts.c.computed_at <= self._now - timedelta(days=1))
             .where(tuple_(accounts.c.id, links.c.record_id) > tuple_(*after))
             .order_by(accounts.c.id, links.c.record_id)
             .limit(limit)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from integration.errors import Transient
 from integration.flows.changes import poll_accounts
+from integration.flows.pull import pull_payments
+from integration.store.schema import outbox
 from tests.flows.books import Books
 from tests.flows.neighbours import CLIENT
 from tests.flows.town import Town
@@ -128,6 +132,19 @@ def test_a_client_that_is_linked_later_shows_its_contracts_the_next_day(books: B
     books.town.pass_time(timedelta(days=1).total_seconds())
     books.pull()
     assert client(books)["versionNumber"] == version
+
+
+def test_a_field_that_the_administrator_named_must_be_there(town: Town, tmp_path: Path) -> None:
+    """A default one that the CRM lacks is passed over."""
+    town.reset(tmp_path, {"crm": {"espo": {"fields": {"contract_debt": "cNoSuchField"}}}})
+    books = Books(town)
+    books.act(1000, books.bill(books.deal(1000)))
+    pull_payments(town.world.services, "main")
+    town.work(10)
+    with town.world.store.reading() as conn:
+        [waits] = [one for one in conn.execute(select(outbox)) if one.kind == "show_totals"]
+    assert (waits.state, waits.error_kind) == ("parked", "misconfigured")
+    assert "cNoSuchField (contract_debt)" in waits.error
 
 
 def test_several_contracts_are_summed_and_told_one_by_one(books: Books) -> None:
