@@ -16,8 +16,8 @@ _PAPERS_KEPT = timedelta(days=5 * 366)  # 402-ФЗ, article 29: five years
 
 def cleanup(store: SqlStore, older_than_days: int = 90, limit: int = 1000) -> int:
     """Delete what was finished more than `older_than_days` ago: events whose duties are all done, those duties, the
-    requests they came in, old leases, slots, reports and marks of creations. Nothing parked or still on its way is touched.
-    Returns how many events and duties went; each transaction takes `limit` of them."""
+    requests they came in, old leases, slots, reports and marks of creations. Nothing parked or still on its way is
+    touched. Returns how many events and duties went; each transaction takes `limit` of them."""
     before = store.now() - timedelta(days=older_than_days)
     gone = 0
     for take in (_old_events, _old_duties):

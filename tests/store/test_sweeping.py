@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from integration.errors import Rejected, Transient
-from integration.store import keys
 from integration.rules.findings import Finding
+from integration.store import keys
 from integration.store.cleaning import cleanup
 from integration.store.reconcile_schema import findings, reconciliations
 from integration.store.schema import deliveries, event_duties, inbox, leases, outbox, slots
