@@ -39,8 +39,8 @@ class SqlSums(SqlFacts):
         return {row.id: json.loads(row.sums) for row in rows}
 
     def untold(self, base: str, after: tuple[str, str] = ("", ""), limit: int = 500) -> list[Untold]:
-        """Contracts computed a day ago or earlier of which their client was last shown other sums, or none; in the order
-        of (contract, record), from after one. A scan: for once a day."""
+        """Contracts computed a day ago or earlier of which their client was last shown other sums, or none; in the
+        order of (contract, record), from after one. A scan: for once a day."""
         shown = watermarks.c.name == literal(SHOWN) + links.c.crm + ":" + accounts.c.id
         mine = (
             select(accounts.c.id, accounts.c.sums, links.c.crm, links.c.record_id)
