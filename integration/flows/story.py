@@ -11,7 +11,7 @@ from typing import Any
 from integration.rules.accounting import Computed, computed
 from integration.rules.accounts import Held
 from integration.rules.contracts import label_of
-from integration.rules.exchange import digits
+from integration.rules.exchange import Rates, difference, digits
 from integration.rules.obligations import Obligation
 from integration.rules.positions import Position
 from integration.rules.status import of_deal, totals
@@ -120,6 +120,8 @@ def _contract(held: Held, now: Computed, day: date) -> dict[str, Any]:
 
 def _allocation(one: Position, held: Held, mine: dict[str, Obligation]) -> dict[str, Any]:
     numbers = {payment.ref_key: payment.number for payment in held.payments}
+    rates, owed_on = Rates(held.rates), mine[one.obligation].date
+    apart = difference(one.amount, one.currency, one.date, owed_on, rates) if one.currency != rates.base else None
     return {
         "payment": one.payment,
         "payment_number": numbers.get(one.payment, ""),
@@ -132,6 +134,7 @@ def _allocation(one: Position, held: Held, mine: dict[str, Obligation]) -> dict[
         "paid": money(one.paid, one.paid_currency),
         "paid_currency": one.paid_currency,
         "rate": None if one.rate is None else str(one.rate),
+        "exchange_difference": None if apart is None else money(apart, rates.base),
         "rule": one.explanation.rule,
         "explanation": one.explanation.text,
     }

@@ -163,6 +163,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                     "payment payment_number date obligation label instalment amount currency paid paid_currency rule "
                     "explanation",
                     rate=MAYBE_TEXT,
+                    exchange_difference={**MAYBE_MONEY, "description": "Курсовая разница, ₽: рядом с долгом, не в нём"},
                 )
             ),
             "refunds": {

@@ -34,6 +34,7 @@ from mappers.canonical import Invoice
 from mappers.money import Act, Contract, Payment, Rate, Refund
 
 T = TypeVar("T")
+ROUBLE = "RUB"  # the base's own currency
 _CHUNK = 500  # bound parameters of one statement
 _TOUCHED = text("touched")  # word for word the condition of the partial index
 _LIVE_PINS = text("ended_at IS NULL")
@@ -79,7 +80,7 @@ class SqlLedger(SqlSums):
         refunds = tuple(one for one in told if isinstance(one, Refund))
         invoices = tuple(one for one in told if isinstance(one, Invoice))
         contract = self._contract(account)
-        currency = contract.currency if contract else "RUB"
+        currency = contract.currency if contract else ROUBLE
         foreign = {one.currency for one in told if one.currency != currency}
         return Held(
             currency=currency,
@@ -88,7 +89,7 @@ class SqlLedger(SqlSums):
             acts=tuple(one for one in told if isinstance(one, Act)),
             invoices=invoices,
             pins=self.pins(account.base, [one.ref_key for one in payments]),
-            rates=self._rates(account.base, {*foreign, currency}) if foreign else (),
+            rates=self._rates(account.base, {*foreign, currency}) if foreign or currency != ROUBLE else (),
             positions=self.positions(account),
             deals=self._deals(account.base, [one.ref_key for one in invoices]),
             contract=contract,

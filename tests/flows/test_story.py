@@ -49,7 +49,25 @@ def test_the_whole_story_of_a_deal(town: Town, tmp_path: Path) -> None:
     assert (story["percent"], story["contract"]["debt"], story["contract"]["refunded"]) == (
         "98.0", "200000.00", "1200000.00",
     )  # fmt: skip
+    assert all(one["exchange_difference"] is None for one in story["allocations"])
     assert all(one["explanation"] and one["rate"] is None for one in story["allocations"])
+
+
+def test_the_exchange_difference_stands_beside_the_debt(town: Town, tmp_path: Path) -> None:
+    """A dollar deal paid before it was owed: what rates made of it is told in roubles, the debt is in dollars alone."""
+    town.secrets["API"] = TOKEN
+    town.reset(tmp_path, {"security": {"tokens": ["env:API"]}})
+    books = Books(town)
+    for day, rate in (("2026-11-20", 90), ("2026-11-24", 95)):
+        books.rate("840", day, rate)
+    deal = books.deal(200, amountCurrency="USD")
+    books.pay(100, books.bill(deal), "2026-11-21")
+    books.act(200, books.bill(deal))
+    books.pull()
+    story = told(town, deal)
+    assert (story["percent"], story["contract"]["debt"], story["contract"]["currency"]) == ("50.0", "100.00", "USD")
+    [allocation] = story["allocations"]
+    assert (allocation["amount"], allocation["exchange_difference"]) == ("100.00", "-500.00")
 
 
 def told(town: Town, deal: str) -> dict[str, Any]:
