@@ -24,7 +24,7 @@ DEALS_OF_A_CLIENT = 9
 
 @dataclass
 class Herd:
-    """Ids in the order in which they were made. Every second deal is paid, by the payment of the same place."""
+    """Ids in the order in which they were made. The first deal of each client is paid, by the payment of its place."""
 
     town: Town
     accounts: list[str]
@@ -113,7 +113,7 @@ class _Copied:
 
     def deal(self, herd: Herd, documents: dict[str, list[dict[str, Any]]], turn: int) -> list[Link]:
         deal, ref, number = _id(), _ref(), f"0001-{len(herd.deals):06}"
-        paid, mine = turn % 2 == 0, self._of_client
+        paid, mine = turn == 0, self._of_client
         record = {
             **self.opportunity,
             "id": deal,
