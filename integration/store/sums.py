@@ -26,11 +26,11 @@ class SqlSums(SqlFacts):
         """Keep what the account comes to, and the day on which the clock alone changes it. Returns what stood before;
         None: nothing did."""
         mine = accounts.c.id == account.id
-        before = self._conn.scalar(select(accounts.c.sums).where(mine))
-        day = turns_on.isoformat() if turns_on else None
-        values = {"sums": json.dumps(dict(sums), ensure_ascii=False), "turns_on": day}
-        self._conn.execute(update(accounts).where(mine).values(**values))
-        return dict(json.loads(before)) if before else None
+        before = self._conn.execute(select(accounts.c.sums, accounts.c.turns_on).where(mine)).one()
+        now = (json.dumps(dict(sums), ensure_ascii=False), turns_on.isoformat() if turns_on else None)
+        if now != tuple(before):
+            self._conn.execute(update(accounts).where(mine).values(sums=now[0], turns_on=now[1]))
+        return dict(json.loads(before.sums)) if before.sums else None
 
     def sums(self, base: str, counterparty: str) -> dict[str, dict[str, Any]]:
         """{account's id: its sums} of every contract of one counterparty that has been computed."""
