@@ -36,6 +36,7 @@ def summary(run: Run, tallies: Iterable[Tally], zone: ZoneInfo) -> dict[str, Any
         "finished_at": ended.astimezone(zone).isoformat(timespec="seconds") if ended else None,
         "checked": sum(part.checked for part in run.parts),
         "counts": counts,
+        "totals": {kind: dict(of) for kind, of in run.totals.items()},
         **actions,
         "parts": [
             {

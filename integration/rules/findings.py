@@ -3,7 +3,7 @@ may be owed for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -103,7 +103,7 @@ class Part:
 class Run:
     """One reconciliation. `since`: documents dated from this day on (None: as configured); `over_limit`: repair however
     much was found; `verdict`: "" while it runs, then ok, found or alarm. `counts`: of an ended one, findings by kind
-    and by what becomes of them."""
+    and by what becomes of them; `totals`: their sums, kind → currency → text."""
 
     id: str
     cause: str
@@ -114,6 +114,7 @@ class Run:
     started_at: datetime
     finished_at: datetime | None
     counts: Mapping[str, int] = field(default_factory=dict)
+    totals: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,20 @@ def decided(repairable: int, limit: int, *, over_limit: bool) -> Action:
     """What becomes of a part's repairs: all of them, or none. Many at once mean that something bigger happened (a base
     restored from a copy, an import over everything), and then nothing is touched until a person has looked."""
     return "repaired" if over_limit or repairable <= limit else "held"
+
+
+def totalled(found: Iterable[Finding]) -> dict[str, dict[str, str]]:
+    """What the findings come to: kind → currency → sum. A document that differs in several fields counts once (its
+    findings follow one another)."""
+    sums: dict[str, dict[str, Decimal]] = {}
+    before = ("", "", "", "")
+    for one in found:
+        same = (one.kind, one.entity, one.record, one.ref_key)
+        if one.amount is not None and same != before:
+            of_kind = sums.setdefault(one.kind, {})
+            of_kind[one.currency] = of_kind.get(one.currency, Decimal(0)) + one.amount
+        before = same
+    return {kind: {letters: str(value) for letters, value in of.items()} for kind, of in sums.items()}
 
 
 def verdict(parts: Sequence[Part], tallies: Sequence[Tally]) -> Literal["ok", "found", "alarm"]:

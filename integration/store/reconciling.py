@@ -29,6 +29,8 @@ from integration.store.statements import SqlStatements
 from integration.work import Link, new_id
 from mappers.money import Payment, StatementLine
 
+_TOTALS = "totals"  # beside the counts
+
 
 class SqlReconciling(SqlFindings):
     """Runs and sightings, and what was found."""
@@ -80,10 +82,14 @@ class SqlReconciling(SqlFindings):
         mine = update(reconciliations).where(reconciliations.c.id == run.id)
         self._conn.execute(mine.values(parts=_packed(parts)))
 
-    def end(self, run: Run, verdict: str, counts: Mapping[str, int]) -> None:
+    def end(
+        self, run: Run, verdict: str, counts: Mapping[str, int], totals: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         """The run is over; what the sides were seen to hold is forgotten."""
         mine = update(reconciliations).where(reconciliations.c.id == run.id)
-        self._conn.execute(mine.values(verdict=verdict, counts=json.dumps(dict(counts)), finished_at=self._now))
+        self._conn.execute(
+            mine.values(verdict=verdict, counts=json.dumps({**counts, _TOTALS: totals or {}}), finished_at=self._now)
+        )
         self._conn.execute(delete(sightings))
 
     # -- sightings ------------------------------------------------------------------------------------------------
@@ -249,6 +255,8 @@ def _packed(parts: Sequence[Part]) -> str:
 
 
 def _run(row: Row[Any]) -> Run:
+    counts = json.loads(row.counts)
+    totals = counts.pop(_TOTALS, {})
     return Run(
         id=row.id,
         cause=row.cause,
@@ -258,5 +266,6 @@ def _run(row: Row[Any]) -> Run:
         verdict=row.verdict,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        counts=json.loads(row.counts),
+        counts=counts,
+        totals=totals,
     )

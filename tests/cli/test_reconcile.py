@@ -37,6 +37,7 @@ def test_it_says_what_it_found_and_what_becomes_of_it(lost: Shell) -> None:
     report = told(lost)
     assert (report["verdict"], report["counts"]["missing"], report["repaired"]) == ("found", 1, 1)
     assert [part["state"] for part in report["parts"]] == ["done"] * len(report["parts"])
+    assert report["totals"] == {"missing": {"RUB": "122"}}
     [one] = report["findings"]
     assert (one["kind"], one["entity"], one["title"], one["action"]) == ("missing", "invoice", DEAL, "repaired")
     assert (one["values"]["onec"], one["amount"], one["currency"]) == ("", "122", "RUB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -19,7 +19,7 @@ from integration.flows.reconcile.ledger import ledger
 from integration.flows.reconcile.look import Enough, Look, Told
 from integration.flows.reconcile.repair import repair
 from integration.flows.reconcile.tell import owed_to_people
-from integration.rules.findings import KINDS, Part, Run, Tally, verdict
+from integration.rules.findings import KINDS, Finding, Part, Run, Tally, totalled, verdict
 from integration.services import Services, Unit
 from integration.work import Duty, Event, Outcome, Owed, new_id
 
@@ -126,7 +126,7 @@ def _one(services: Services, run: Run, name: str, told: Told, deadline: object) 
 def _end(services: Services, unit: Unit, run: Run) -> None:
     tallies = unit.reconciling.tallies(run.id)
     ends = verdict(run.parts, tallies)
-    unit.reconciling.end(run, ends, counts(tallies))
+    unit.reconciling.end(run, ends, counts(tallies), totalled(_all(unit, run)))
     owed = owed_to_people(services, unit, replace(run, verdict=ends))
     unit.owe(*owed, cause=Event("", "reconcile", "", "ended", "", b"", new_id()))
 
@@ -138,6 +138,14 @@ def counts(tallies: list[Tally]) -> dict[str, int]:
         found[one.kind] += one.count
         found[one.action] += one.count
     return dict(found)
+
+
+def _all(unit: Unit, run: Run) -> Iterator[Finding]:
+    """Every finding, read in batches."""
+    after = 0
+    while some := unit.reconciling.findings(run.id, after):
+        yield from (finding for _, _, finding in some)
+        after = some[-1][0]
 
 
 def _names(services: Services) -> list[str]:
