@@ -22,6 +22,7 @@ from tests.flows.town import built
 from tests.rules import laws
 from tests.rules.facts import accounts
 from tests.rules.histories import histories, keep
+from tests.store.earned import holds, stories
 
 
 def measure(*, quick: bool = False, cases: int = 50_000, start: int = 0, whole_histories: int = 100) -> bool:
@@ -34,6 +35,8 @@ def measure(*, quick: bool = False, cases: int = 50_000, start: int = 0, whole_h
         run("allocation: without refunds, closed months", cases, start, laws.account, without),
         run("allocation: fast = plain", cases, start, laws.plainly, st.tuples(accounts())),
         run("bonuses: running = recomputed", cases, start, keep, st.tuples(histories())),
+        # Each of these writes a few dozen rows: fewer of them, and long enough all the same.
+        run("bonuses: the same through the store", min(cases, 20_000), start, holds, st.tuples(stories())),
     ]
     return lived(whole_histories) and all(whole)
 

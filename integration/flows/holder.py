@@ -59,7 +59,10 @@ class Whose:
             self._client = (link.crm, "account", link.record_id)
         records = {(crm, "deal", deal_id) for crm, deal_id in deals if crm}
         self._histories = unit.holders.histories(records | ({self._client} if self._client else set()))
-        self._users = {crm: unit.holders.users(crm) for crm in services.crms}
+        seen: dict[str, set[str]] = {crm: set() for crm in services.crms}
+        for record, history in self._histories.items():
+            seen[record[0]] |= {one.manager for one in history if one.manager}
+        self._users = {crm: unit.holders.users(crm, ids) for crm, ids in seen.items()}
         self._bodies: dict[Month, list[BonusRule] | None] = {}
         self.unknown: set[Record] = set()
 
@@ -77,7 +80,7 @@ class Whose:
         manager = held.manager or self._id(crm, self._settings.crm[crm].manager.fallback or "")
         if not manager:
             return None
-        if manager not in self._users[crm]:
+        if self.user(manager, crm) is None:
             self.unknown.add((crm, "user", manager))
             return None
         return Shares(self._shared(crm, manager, deal, day), held.groups)
@@ -87,15 +90,20 @@ class Whose:
         rules: Collection[BonusRule] = self._settings.bonus.rule
         if ended:
             rules = self._as_known(month) or rules
-        user = self.user(manager)
+        user = self.user(manager) or User(manager)
         return rule_for(rules, month, names_of(user), user.teams, currency)
 
-    def user(self, manager: str) -> User:
-        return next((users[manager] for users in self._users.values() if manager in users), User(manager))
+    def user(self, manager: str, crm: str = "") -> User | None:
+        """What is known of a user; of one CRM, or of whichever has him."""
+        for name in [crm] if crm else self._users:
+            if manager not in self._users[name]:
+                self._users[name] |= self._unit.holders.users(name, [manager])
+            if manager in self._users[name]:
+                return self._users[name][manager]
+        return None
 
     def _shared(self, crm: str, manager: str, deal: Deal, day: date) -> Mapping[str, Decimal]:
-        user = self._users[crm][manager]
-        names = (manager, user.user_name, user.name)
+        names = names_of(self.user(manager, crm) or User(manager))
         fits = [
             one for one in self._settings.bonus.split
             if one.since <= day and (one.deal == deal[1] if one.deal else one.manager in names)
@@ -111,7 +119,7 @@ class Whose:
 
     def _id(self, crm: str, name: str) -> str:
         """The user's id, where a person wrote his name."""
-        return next((one.id for one in self._users[crm].values() if name and name in names_of(one)), name)
+        return (self._unit.holders.called(crm, name) if name else None) or name
 
     def _as_known(self, month: Month) -> list[BonusRule] | None:
         if month not in self._bodies:

@@ -107,11 +107,11 @@ def _prove(services: Services, month: Month, proof: Proof) -> None:
         suspects |= {place for place in everybody if _of_sums(place, kept, month)}
         proof.managers += len(everybody | suspects)
     for place in sorted(suspects):
-        proof.differences += _mend(services, place, month)
+        proof.differences += prove_one(services, place, month)
 
 
-def _mend(services: Services, place: Place, month: Month) -> list[Difference]:
-    """The same for one manager, holding his month: what still differs is a fault, told and mended by what the accruals
+def prove_one(services: Services, place: Place, month: Month) -> list[Difference]:
+    """One manager's month, held meanwhile: what still differs is a fault, told and mended by what the accruals
     say."""
     manager, currency = place
     with services.store.unit("recount a manager") as unit:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select
 
 from integration.rules.earnings import Holding, Record
 from integration.store.bonus_schema import holders, managers
@@ -23,9 +23,20 @@ class SqlHolders:
     def __init__(self, conn: Connection, now: datetime) -> None:
         self._conn, self._now = conn, now
 
-    def users(self, crm: str) -> dict[str, User]:
-        """All users of a CRM that were seen, by id."""
-        return {row.id: _user(row) for row in self._conn.execute(select(managers).where(managers.c.crm == crm))}
+    def users(self, crm: str, ids: Collection[str] | None = None) -> dict[str, User]:
+        """The users of a CRM that were seen, by id: these, or all."""
+        mine = select(managers).where(managers.c.crm == crm)
+        if ids is None:
+            return {row.id: _user(row) for row in self._conn.execute(mine)}
+        pages = (self._conn.execute(mine.where(managers.c.id.in_(some))) for some in chunks(sorted(ids)))
+        return {row.id: _user(row) for page in pages for row in page}
+
+    def called(self, crm: str, name: str) -> str | None:
+        """The id of the user whose id, user name or name this is."""
+        whose = or_(managers.c.id == name, managers.c.user_name == name, managers.c.name == name)
+        mine = select(managers.c.id).where(managers.c.crm == crm, whose).order_by(managers.c.id != name, managers.c.id)
+        found: str | None = self._conn.scalar(mine.limit(1))
+        return found
 
     def everybody(self) -> dict[str, User]:
         """The users of all CRMs, by id."""
