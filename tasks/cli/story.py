@@ -21,6 +21,7 @@ from integration.bootstrap import World, as_admin
 from integration.store import journal, keys
 from tasks import run
 from tasks.base import Process
+from tasks.cli.bonus_story import RULE, BonusStory
 from tasks.cli.common import running
 from tasks.cli.money_story import Leaping, MoneyStory
 from tasks.cli.sandbox import CRM_ADMIN, CRM_ADMIN_PASSWORD, Sandbox, sandboxed
@@ -37,7 +38,8 @@ def tell(*, once: bool, port: int = 0) -> int:
     console = Console(highlight=False, soft_wrap=True)
     port = port or _free_port()
     papers = Path(mkdtemp(prefix="crm1c-demo-"))  # they stay, for a look at them
-    with sandboxed(port, papers=papers, crm_options=("--no-fields",)) as place:
+    rules = {"rule": [RULE]}
+    with sandboxed(port, papers=papers, crm_options=("--no-fields",), bonus=rules) as place:
         clock = Leaping()
         process = running(place.settings, clock)
         logging.getLogger().setLevel(logging.ERROR)
@@ -79,6 +81,7 @@ class _Story:
         self.with_trouble()
         self.requisites()
         MoneyStory(self).play()
+        BonusStory(self).play()
         verdict = f"[bold green]Проверено чтением из 1С и CRM: {self.checked} из {self.checked}[/]"
         if self.failed:
             verdict = "[bold red]Не сошлось:[/]\n" + "\n".join(f"  • {escape(text)}" for text in self.failed)
