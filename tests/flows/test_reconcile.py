@@ -214,6 +214,17 @@ def test_an_invoice_marked_in_1c_is_told_as_missing(town: Town, books: Books) ->
     assert len(town.invoices(deal)) == 1
 
 
+def test_a_deal_deleted_with_its_invoice_left_is_told_until_both_are_gone(town: Town, books: Books) -> None:
+    deal = books.deal(1000)
+    invoice = books.bill(deal)
+    town.crm.act("ivanova", "DELETE", f"Opportunity/{deal}", None)
+    _, found = compared(town)
+    assert told(found) == [("missing", "deal", "", "person")]
+    books.edit(INVOICE, invoice, DeletionMark=True, Posted=False)
+    books.pull()
+    healed(town)
+
+
 def test_a_deal_whose_webhook_was_lost_gets_its_invoice(town: Town, books: Books) -> None:
     deal = town.deal(700)
     _, found = compared(town)

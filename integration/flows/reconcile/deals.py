@@ -107,10 +107,10 @@ class _Sides:
         services = self.look.services
         crm, base = services.crms[self.crm], services.bases[self.base]
         deal = crm.ask(crm.say.deal(link.record_id))
-        if deal is None:
-            return [lost_deal(link)]
         with base.session():
             invoice = base.ask(base.say.invoice(link.ref_key))
+        if deal is None:  # both gone: nobody misses anything
+            return [lost_deal(link)] if invoice is not None and not invoice.deleted else []
         which = {"crm": self.crm, "entity": "account", "base": self.base, "kind": CLIENT}
         with services.store.unit("reconcile: client") as unit:
             link = unit.links.find(link.crm, link.entity, link.record_id, link.base, link.kind) or link
