@@ -118,7 +118,11 @@ class Books:
 
     def events(self) -> list[tuple[str, str]]:
         """(type, number or status) of the domain events so far, in their order."""
+        told = self.cloud_events()
+        return [(one["type"], one["data"].get("status") or one["data"].get("amount") or "") for one in told]
+
+    def cloud_events(self) -> list[dict[str, Any]]:
+        """The domain events so far, whole, in their order."""
         mine = select(outbox.c.payload).where(outbox.c.kind == "publish").order_by(outbox.c.created_at, outbox.c.id)
         with self.town.world.store.reading() as conn:
-            told = [json.loads(payload) for payload in conn.scalars(mine)]
-        return [(one["type"], one["data"].get("status") or one["data"].get("amount") or "") for one in told]
+            return [json.loads(payload) for payload in conn.scalars(mine)]

@@ -140,6 +140,37 @@ def test_nothing_new_is_nothing_done(books: Books) -> None:
     assert all("select" in str(query) for query in asked)
 
 
+def test_every_change_of_money_is_a_cloud_event_once(books: Books) -> None:
+    """Received, changed, reversed; owed, closed, cancelled; given back: each with an id of its own and its sums."""
+    deal = books.deal(1000)
+    bill = books.bill(deal)
+    payment, act = books.pay(400, bill), books.act(1000, bill)
+    books.pull()
+    row = {"LineNumber": 1, "СуммаПлатежа": 1000, "СчетНаОплату_Key": bill}
+    books.edit(PAYMENT, payment, СуммаДокумента=1000, РасшифровкаПлатежа=[row])
+    books.pull()
+    books.refund(100)
+    books.pull()
+    books.edit(PAYMENT, payment, Posted=False)
+    books.edit(ACT, act, DeletionMark=True, Posted=False)
+    books.pull()
+    told = of_money(books)
+    assert {one["type"] for one in told} == {
+        "payment.received", "payment.changed", "payment.reversed", "refund.made",
+        "obligation.changed", "obligation.closed", "obligation.cancelled",
+    }  # fmt: skip
+    names = {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}
+    assert all(set(one) == names and one["specversion"] == "1.0" for one in told)
+    assert len({one["id"] for one in told}) == len(told)
+    [closed] = [one["data"] for one in told if one["type"] == "obligation.closed"]
+    assert (closed["ref_key"], closed["amount"], closed["paid"], closed["percent"], closed["overdue"]) == (
+        act, "1000.00", "1000.00", "100.0", False,
+    )  # fmt: skip
+    books.pull()
+    books.pull(nightly=True)
+    assert of_money(books) == told
+
+
 def test_documents_dated_back_are_seen_now_or_at_night(books: Books) -> None:
     """Five days back: at the next look; two months back: at night."""
     deal = books.deal(1000)
@@ -398,6 +429,11 @@ def test_one_account_that_fails_stops_no_other(books: Books, monkeypatch: pytest
 def test_the_start_of_the_town_is_the_day_of_these_stories() -> None:
     """Documents are dated by hand here: this is the day that they mean."""
     assert START.astimezone(UTC) == datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def of_money(books: Books) -> list[dict[str, Any]]:
+    kinds = ("payment", "refund", "obligation")
+    return [one for one in books.cloud_events() if one["type"].partition(".")[0] in kinds]
 
 
 def told(books: Books) -> None:
