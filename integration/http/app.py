@@ -24,6 +24,7 @@ from integration.http.intake import Intake
 from integration.http.openapi import Description
 from integration.http.papers import PaperRoutes
 from integration.http.parts import Parts
+from integration.http.reconciliation import Reconciled
 from integration.http.routes import Route
 from integration.log import correlated
 from integration.settings import Crm, Shop
@@ -54,6 +55,7 @@ def create_app(parts: Parts, more: Iterable[Route] = ()) -> Flask:
         *Button(parts).routes(),
         *PaperRoutes(parts).routes(),
         *Api(parts).routes(),
+        *Reconciled(parts).routes(),
         *Health(parts).routes(),
         *more,
     ]

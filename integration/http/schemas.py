@@ -241,6 +241,27 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "Replayed": record({"replayed": COUNT}),
     "Alive": record({"status": TEXT}),
+    "Reconciliation": record(
+        {
+            "id": TEXT, "verdict": {"type": "string", "enum": ["ok", "found", "alarm"]}, "since": MAYBE_TEXT,
+            "started_at": TIME, "finished_at": MAYBE_TIME, "checked": COUNT,
+            "counts": record(dict.fromkeys(("missing", "extra", "different", "stale"), COUNT)),
+            "totals": {"type": "object", "description": "Вид находки → валюта → сумма"},
+            **dict.fromkeys(("repaired", "held", "person"), COUNT),
+            "parts": listed(_told("name state", checked=COUNT, found=COUNT, reason=MAYBE_TEXT)),
+            "findings": listed(
+                record(
+                    {
+                        "part": TEXT, "kind": TEXT, "entity": TEXT, "title": TEXT, "field": MAYBE_TEXT,
+                        "values": {"type": "object", "description": "Сторона → её значение, пусто – нет"},
+                        **dict.fromkeys(("crm", "record", "base", "ref_key", "date"), MAYBE_TEXT),
+                        "amount": MAYBE_MONEY, "currency": MAYBE_TEXT, "action": TEXT, "reason": TEXT,
+                    }
+                )
+            ),
+            "next": {"type": ["integer", "null"]},
+        }
+    ),
     "Ready": record(
         {"status": {"type": "string", "enum": ["ok", "unavailable"]}, "database": HEALTH, "broker": HEALTH,
          "redis": HEALTH, "reconciliation": record(

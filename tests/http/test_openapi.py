@@ -11,7 +11,7 @@ import pytest
 from integration.http.app import create_app
 from integration.http.routes import Answer, Route
 from integration.http.schemas import SCHEMAS
-from tests.http.world import NAME, TOKEN, World, bearer
+from tests.http.world import NAME, TOKEN, World, bearer, reconciled
 
 
 def test_every_route_is_described_and_every_description_served(world: World) -> None:
@@ -50,6 +50,7 @@ def test_what_needs_a_token_says_so(world: World) -> None:
         ("GET", "/api/events/{event}", "EventDetail"),
         ("POST", "/api/events/{event}/replay", "Replayed"),
         ("GET", f"/api/deals/{NAME}/d1", "Deal"),
+        ("GET", "/api/reconciliation", "Reconciliation"),
         ("GET", "/health/live", "Alive"),
         ("GET", "/health/ready", "Ready"),
         ("GET", "/nowhere", "Problem"),
@@ -57,6 +58,7 @@ def test_what_needs_a_token_says_so(world: World) -> None:
 )
 def test_answers_have_the_fields_that_are_described(world: World, method: str, path: str, schema: str) -> None:
     event = world.press().json["event"]
+    reconciled(world)
     answer = world.client.open(path.format(event=event), method=method, headers=bearer(TOKEN))
     _fits(answer.json, SCHEMAS[schema])
 

@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from integration.http.kpi import KpiRoutes
 from integration.http.parts import Parts
 from integration.http.requisites import RequisitesRoutes
 from integration.http.stream import Stream
+from integration.rules.findings import Finding
 from integration.services import Services
 from integration.settings import Broker, Crm, Database, Onec, Redis, Secret, Security, Settings, Web
 from integration.store import keys
@@ -159,6 +161,16 @@ def kpi_routes(parts: Parts, feed: Board | None = None) -> KpiRoutes:
 def rebuilt(world: World, **parts: Any) -> FlaskClient:
     """A client over the same world with some parts replaced."""
     return served(replace(world.parts, **parts)).test_client()
+
+
+def reconciled(world: World) -> str:
+    """A reconciliation that found something; its id."""
+    one = Finding("missing", "bank", "№ 57", {"bank": "100.00", "onec": ""}, amount=Decimal("100.00"), currency="RUB")
+    with world.store.unit("test") as unit:
+        run = unit.reconciling.begin("test", None, ["bank"], over_limit=False)
+        unit.reconciling.find(run.id, "bank", [one, one, one])
+        unit.reconciling.end(run, "found", {"missing": 3, "person": 3}, {"missing": {"RUB": "100.00"}})
+    return run.id
 
 
 def signature(body: bytes, secret: str = SECRET, hook: str = "foreignhook") -> str:
