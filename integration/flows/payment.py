@@ -65,7 +65,7 @@ def settle_account(services: Services, account: Account, fresh: date, cause: str
         unit.ledger.ask(account, now.questions)
         turns = _to_be_told(held, turns, now, fresh)
         events = list(_events(services, account, held, turns, now))
-        tell = bool(events) or any(entry.position.date >= fresh for entry in now.moved)
+        tell = bool(turns) or any(entry.position.date >= fresh for entry in now.moved)
         owes = [*events, *_shows(services, held, now, tell=tell)]
         owes += _waiting(services, held, now, fresh)
         owes += accrue(services, unit, account, held, now.allocated, day, fresh, cause)

@@ -164,6 +164,22 @@ def test_several_contracts_are_summed_and_told_one_by_one(books: Books) -> None:
     ]
 
 
+def test_people_are_told_without_a_bus(town: Town, tmp_path: Path) -> None:
+    """Switched-off events silence no note, not even of what the clock alone has done."""
+    town.reset(tmp_path, {"bus": {"enabled": False}})
+    books = Books(town)
+    retained = {"cRetentionAmount": 100, "cRetentionAmountCurrency": "RUB", "cRetentionDate": "2026-12-10"}
+    deal = books.deal(1000, **retained)
+    books.act(1000, books.bill(deal))
+    books.pay(900, books.bill(deal))
+    books.pull()
+    town.pass_time(timedelta(days=17).total_seconds())
+    books.pull()
+    assert books.cloud_events() == []
+    assert "Просрочено: срок был 10.12.2026" in town.notes(deal)[-1]
+    assert "просрочено 100,00" in told(books)[-1]
+
+
 def test_exchange_differences_never_eat_debt(books: Books) -> None:
     """ERPNext#35301: 200 $ of goods at 8, 100 $ prepaid at 6: 100 $ are owed, not 75, whatever the rates do later."""
     books.deal(122)
