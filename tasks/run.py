@@ -193,7 +193,7 @@ def beat(process: Process, schedule_file: Path | None = None) -> None:
     app.conf.redbeat_key_prefix = "crm1c:beat:"
     app.conf.beat_max_loop_interval = 5
     app.conf.redbeat_lock_timeout = 60
-    app.Beat(scheduler="redbeat.RedBeatScheduler").run()
+    app.Beat(scheduler="tasks.clock:RedisClock").run()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+import redis
 import requests
 
 from tests.delivery.conftest import Planted, Told
@@ -56,3 +57,23 @@ def test_a_restart_of_postgresql_loses_nothing(planted: Planted, postgres: Postg
     assert told_wrong(plant, deals) == []
     assert blind_creates(plant.calls("onec")) == []
     assert all(part.running for part in (web, worker, beat))
+
+
+def test_the_beat_outlives_a_redis_that_lost_all_or_went_away(planted: Planted, redis_server: Redis) -> None:
+    """Emptied, then restarted: the schedule is written anew, and work by the clock goes on without a person."""
+    plant = planted()
+    plant.worker()
+    beat = plant.beat()
+
+    def goes_on(what: str) -> None:
+        before = plant.rows("SELECT count(*) FROM slots WHERE job = 'sweep'")[0][0]
+        until(lambda: plant.rows("SELECT count(*) FROM slots WHERE job = 'sweep'")[0][0] > before + 1, 60, what=what)
+        assert beat.running
+
+    goes_on("the sweep goes round")
+    redis.Redis.from_url(redis_server.url).flushall()
+    goes_on("the sweep goes round after Redis lost all")
+    redis_server.stop()
+    time.sleep(8)  # longer than a tick
+    redis_server.start()
+    goes_on("the sweep goes round after a restart of Redis")
