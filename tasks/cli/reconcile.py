@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from integration.rules.findings import ACTIONS, ENTITIES, FIELDS, KINDS, SIDES, 
 from tasks.cli.common import looking, settings_ready
 
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True)
+_PAUSE = 3.0  # seconds between two tries of what did not answer
 _SHOWN = 50  # findings that are listed on the screen; all of them are in the report
 _COLOURS = {"ok": "green", "found": "yellow", "alarm": "bold red", "running": "cyan"}
 JSON = click.option("--json", "as_json", is_flag=True, help="Отчёт одной JSON-структурой.")
@@ -75,8 +77,10 @@ def _compared(world: World, since: datetime | None, *, over_limit: bool, quiet: 
                 bars[name] = progress.add_task(f"{report.PARTS[kind]} {whose}".strip(), total=None)
             progress.update(bars[name], completed=checked)
 
-        waits = True
-        while waits and not run.verdict:  # here nobody waits: what does not answer is tried again at once
+        waits = False
+        while not run.verdict:
+            if waits:  # a system did not answer, or all its sessions were taken
+                threading.Event().wait(_PAUSE)
             try:
                 run, waits = advance(world.services, run, told)
             except Busy as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tasks.cli import reconcile
 from tests.cli.shell import Shell, one_line
 
 DEAL = "Монтаж & Ко"
@@ -56,8 +57,9 @@ def test_there_is_no_report_before_the_first(shell: Shell) -> None:
     assert "crm1c reconcile" in one_line(shell.run("reconcile", "show"))
 
 
-def test_what_could_not_be_compared_fails_the_command(lost: Shell) -> None:
+def test_what_could_not_be_compared_fails_the_command(lost: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """1C is away: the report stands, says so, and the command ends non-zero with one line."""
+    monkeypatch.setattr(reconcile, "_PAUSE", 0.01)
     lost.configure(lost.systems.onec_url, "http://127.0.0.1:9")
     said = lost.run("reconcile", "--json")
     assert "documents:main" in one_line(said)

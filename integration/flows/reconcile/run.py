@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
-from integration.errors import Busy, Crm1cError, Permanent
+from integration.errors import Crm1cError, Permanent
 from integration.flows.reconcile.bank import bank
 from integration.flows.reconcile.clients import clients, counterparties
 from integration.flows.reconcile.deals import deals, invoices
@@ -25,7 +25,7 @@ from integration.work import Duty, Event, Outcome, Owed, new_id
 
 log = logging.getLogger("crm1c.work")
 
-TURN = 600.0  # seconds of one turn: no task runs longer than a broker lets a message wait
+TURN = 100.0  # seconds of one turn: the sweep and the canary of the same queue wait behind it
 TRIES = 3  # of a part whose system does not answer
 _AGAIN = 600.0  # seconds until such a part is tried again
 _TOO_OLD = timedelta(hours=20)
@@ -108,7 +108,7 @@ def _one(services: Services, run: Run, name: str, told: Told, deadline: object) 
     try:
         PARTS[kind](look, whose)
         repair(look)
-    except (Enough, Busy):
+    except Enough:
         raise
     except Exception as error:  # one part never stops the others
         final = isinstance(error, Permanent) or part.tries + 1 >= TRIES
