@@ -37,8 +37,8 @@ class Instalment:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage of a contract's payment schedule: `share` percent of each of its documents, due on a day of the
+class Term:
+    """One term of a contract's payment schedule: `share` percent of each of its documents, due on a day of the
     calendar, or so many days after the document's own date."""
 
     share: Decimal
@@ -60,7 +60,7 @@ class Contract:
     name: str = ""
     deleted: bool = False
     version: str = ""
-    schedule: tuple[Stage, ...] = ()
+    schedule: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

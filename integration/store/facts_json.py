@@ -11,7 +11,7 @@ from typing import Any
 
 from integration.rules.accounts import Fact
 from mappers.canonical import Invoice
-from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Refund, Stage
+from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Refund, Term
 
 
 def packed(fact: Fact) -> str:
@@ -27,8 +27,8 @@ def unpacked(kind: str, body: str) -> Fact:
         values = _dates(_sums(told, "amount"), "date", "bank_date")
         return Refund(**values) if kind == "refund" else Payment(**values)
     if kind == "contract":
-        stages = (_dates(_sums(one, "share"), "due") for one in told.get("schedule", ()))
-        return Contract(**{"date": None, **_dates(told, "date"), "schedule": tuple(Stage(**one) for one in stages)})
+        terms = (_dates(_sums(one, "share"), "due") for one in told.get("schedule", ()))
+        return Contract(**{"date": None, **_dates(told, "date"), "schedule": tuple(Term(**one) for one in terms)})
     told["instalments"] = tuple(_dates(_sums(one, "amount"), "due") for one in told.get("instalments", ()))
     told["instalments"] = tuple(Instalment(**one) for one in told["instalments"])
     if kind == "act":

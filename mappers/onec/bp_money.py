@@ -14,7 +14,7 @@ from typing import Any
 
 from mappers.canonical import Invoice
 from mappers.dialect import Fault, Talk
-from mappers.money import Act, Contract, Covered, Instalment, MoneyKind, Payment, PaymentRow, Rate, Refund, Stage, Stamp
+from mappers.money import Act, Contract, Covered, Instalment, MoneyKind, Payment, PaymentRow, Rate, Refund, Stamp, Term
 from mappers.onec.bp_base import (
     ACT,
     ACT_SECTIONS,
@@ -48,7 +48,7 @@ _OPERATIONS = {"payment": "ОплатаПокупателя", "refund": "Воз�
 _BATCH = 20  # Ref_Keys in one filter: IIS takes 2048 characters of a query
 _PAGE = 500
 _SIGNED = "подписан"
-_RETAINED = "удержан"  # of a stage: ГарантийноеУдержание, in whatever words
+_RETAINED = "удержан"  # of a term: ГарантийноеУдержание, in whatever words
 
 MoneyFact = Payment | Act | Invoice | Contract
 
@@ -235,30 +235,30 @@ class Money(Invoices):
             schedule=self._schedule(row),
         )
 
-    def _schedule(self, row: Mapping[str, Any]) -> tuple[Stage, ...]:
-        """The contract's section of stages, where this base keeps one (option `schedule`); else the days of payment
+    def _schedule(self, row: Mapping[str, Any]) -> tuple[Term, ...]:
+        """The contract's section of terms, where this base keeps one (option `schedule`); else the days of payment
         that are set in it (УстановленСрокОплаты, СрокОплаты)."""
         lines = row.get(self.schedule)
-        stages = [self._stage(line) for line in (lines if isinstance(lines, list) else ())]
-        if any(stage.share > 0 for stage, _ in stages):
-            return tuple(stage for stage, _ in stages if stage.share > 0)
-        whole = sum((amount for _, amount in stages), Decimal(0))
+        terms = [self._term(line) for line in (lines if isinstance(lines, list) else ())]
+        if any(term.share > 0 for term, _ in terms):
+            return tuple(term for term, _ in terms if term.share > 0)
+        whole = sum((amount for _, amount in terms), Decimal(0))
         if whole > 0:  # sums alone: their proportion is the schedule
-            return tuple(replace(stage, share=amount * 100 / whole) for stage, amount in stages if amount > 0)
+            return tuple(replace(term, share=amount * 100 / whole) for term, amount in terms if amount > 0)
         if row.get("УстановленСрокОплаты") is True:
-            return (Stage(Decimal(100), days=int(number_of(row, "СрокОплаты"))),)
+            return (Term(Decimal(100), days=int(number_of(row, "СрокОплаты"))),)
         return ()
 
-    def _stage(self, line: Mapping[str, Any]) -> tuple[Stage, Decimal]:
-        """A stage, and its sum where the base keeps sums instead of percents."""
+    def _term(self, line: Mapping[str, Any]) -> tuple[Term, Decimal]:
+        """A term, and its sum where the base keeps sums instead of percents."""
         retained = _RETAINED in text_of(line, "ВариантОплаты").casefold()
-        stage = Stage(
+        term = Term(
             share=number_of(line, "ПроцентПлатежа"),
             days=int(number_of(line, "Сдвиг")),
             due=self._day(line, "ДатаПлатежа"),
             kind="retention" if retained else "regular",
         )
-        return stage, number_of(line, "СуммаПлатежа")
+        return term, number_of(line, "СуммаПлатежа")
 
     def _day(self, row: Mapping[str, Any], field: str) -> date | None:
         """A date field's day in 1C's zone; None when nobody filled it."""

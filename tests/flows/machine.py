@@ -106,10 +106,10 @@ class Money(RuleBasedStateMachine):
         else:
             self.books.edit(name, key, **values)
 
-    @rule(stages=SCHEDULES)
-    def plan(self, stages: list[dict[str, Any]]) -> None:
+    @rule(terms=SCHEDULES)
+    def plan(self, terms: list[dict[str, Any]]) -> None:
         """The contract gets another payment schedule."""
-        self.books.edit(CONTRACT, self.books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=stages)
+        self.books.edit(CONTRACT, self.books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=terms)
 
     @rule(code=st.sampled_from(["643", "840"]))
     def settle_in(self, code: str) -> None:

@@ -20,7 +20,7 @@ from tests.flows.neighbours import CLIENT
 from tests.flows.town import Town
 
 CONTRACT = "Catalog_ДоговорыКонтрагентов"
-STAGES = [
+TERMS = [
     {"LineNumber": 1, "ВариантОплаты": "Аванс", "ПроцентПлатежа": 30},
     {"LineNumber": 2, "ВариантОплаты": "Кредит", "ПроцентПлатежа": 65, "Сдвиг": 10},
     {"LineNumber": 3, "ВариантОплаты": "ГарантийноеУдержание", "ПроцентПлатежа": 5,
@@ -230,7 +230,7 @@ def test_a_contracts_schedule_makes_the_parts_of_every_act(books: Books) -> None
     """30 % at once, 65 % in ten days, 5 % retained: each act is cut so; the deal waits for the retention alone."""
     deal = books.deal(1000)
     bill = books.bill(deal)
-    books.edit(CONTRACT, books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=STAGES)
+    books.edit(CONTRACT, books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=TERMS)
     books.act(600, bill)
     books.act(400, bill)
     books.pay(950, bill)
@@ -245,7 +245,7 @@ def test_the_deals_own_retention_takes_the_place_of_the_contracts(books: Books) 
     """It is the nearer word: the contract's share isn't retained beside it."""
     retained = {"cRetentionAmount": 100, "cRetentionAmountCurrency": "RUB", "cRetentionDate": "2027-02-24"}
     deal = books.deal(1000, **retained)
-    books.edit(CONTRACT, books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=STAGES)
+    books.edit(CONTRACT, books.head["ДоговорКонтрагента_Key"], ЭтапыГрафикаОплаты=TERMS)
     books.act(600, books.bill(deal))
     books.act(400, books.bill(deal))
     books.pull()
@@ -260,7 +260,7 @@ def test_a_changed_contract_is_read_again(books: Books) -> None:
     books.pull()
     assert books.shown(deal)[0] == "partially_paid"
     contract = books.head["ДоговорКонтрагента_Key"]
-    books.edit(CONTRACT, contract, ЭтапыГрафикаОплаты=STAGES)
+    books.edit(CONTRACT, contract, ЭтапыГрафикаОплаты=TERMS)
     assert books.pull() == 1
     assert books.shown(deal)[0] == "retention_pending"
     assert books.pull() == 0

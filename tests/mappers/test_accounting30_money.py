@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mappers.money import Act, Contract, Covered, Payment, PaymentRow, Rate, Refund, Stage
+from mappers.money import Act, Contract, Covered, Payment, PaymentRow, Rate, Refund, Term
 from mappers.onec.accounting30 import Accounting30
 from sandbox.onec import OneC
 from sandbox.onec.companies import ref
@@ -170,7 +170,7 @@ def test_contracts_invoices_and_rates(rig: Rig) -> None:
     assert found["USD", date(2026, 11, 25)].rate == Decimal("91.5")
 
 
-STAGES = [
+TERMS = [
     {"LineNumber": 1, "ВариантОплаты": "Аванс", "ПроцентПлатежа": 30},
     {"LineNumber": 2, "ВариантОплаты": "Кредит", "ПроцентПлатежа": 65, "Сдвиг": 10},
     {"LineNumber": 3, "ВариантОплаты": "ГарантийноеУдержание", "ПроцентПлатежа": 5,
@@ -182,24 +182,24 @@ STAGES = [
     ("fields", "schedule"),
     [
         ({}, ()),
-        ({"УстановленСрокОплаты": True, "СрокОплаты": 14}, (Stage(Decimal(100), days=14),)),
+        ({"УстановленСрокОплаты": True, "СрокОплаты": 14}, (Term(Decimal(100), days=14),)),
         ({"УстановленСрокОплаты": False, "СрокОплаты": 14}, ()),
         (
-            {"ЭтапыГрафикаОплаты": STAGES, "УстановленСрокОплаты": True, "СрокОплаты": 14},
+            {"ЭтапыГрафикаОплаты": TERMS, "УстановленСрокОплаты": True, "СрокОплаты": 14},
             (
-                Stage(Decimal(30)),
-                Stage(Decimal(65), days=10),
-                Stage(Decimal(5), due=date(2027, 2, 24), kind="retention"),
+                Term(Decimal(30)),
+                Term(Decimal(65), days=10),
+                Term(Decimal(5), due=date(2027, 2, 24), kind="retention"),
             ),
         ),
         (
             {"ЭтапыГрафикаОплаты": [{"LineNumber": 1, "СуммаПлатежа": 900}, {"LineNumber": 2, "СуммаПлатежа": 300}]},
-            (Stage(Decimal(75)), Stage(Decimal(25))),
+            (Term(Decimal(75)), Term(Decimal(25))),
         ),
     ],
 )
-def test_a_contracts_payment_schedule(rig: Rig, fields: dict[str, Any], schedule: tuple[Stage, ...]) -> None:
-    """Stages by percent or by sums; without any, the days of payment that are set in the contract."""
+def test_a_contracts_payment_schedule(rig: Rig, fields: dict[str, Any], schedule: tuple[Term, ...]) -> None:
+    """Terms by percent or by sums; without any, the days of payment that are set in the contract."""
     rig.seed("Catalog_ДоговорыКонтрагентов", {"Ref_Key": CONTRACT_KEY, **fields})
     [contract] = rig.ask(rig.say.documents("contract", [CONTRACT_KEY]))
     assert isinstance(contract, Contract)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mappers.dialect import Fault
-from mappers.money import Act, Contract, Covered, Payment, PaymentRow, Rate, Refund, Stage, Stamp
+from mappers.money import Act, Contract, Covered, Payment, PaymentRow, Rate, Refund, Stamp, Term
 from mappers.onec.accounting30 import Accounting30
 from mappers.wire import parse_json
 from tests.mappers.replay import RECORDINGS, Exchange, exchange, replay
@@ -133,7 +133,7 @@ def test_an_act_and_its_signature_in_the_register() -> None:
 
 
 def test_contracts_by_version_and_whole() -> None:
-    """All of an organisation, by pages in the order of a full key; stages beat the days of payment."""
+    """All of an organisation, by pages in the order of a full key; terms beat the days of payment."""
     asked = got(
         CONTRACTS, "contract_versions", ("$filter", f"Организация_Key eq guid'{ORG}'"),
         ("$select", "Ref_Key,DataVersion,DeletionMark"), ("$orderby", "Code,Ref_Key"), ("$top", "500"),
@@ -147,8 +147,8 @@ def test_contracts_by_version_and_whole() -> None:
     assert isinstance(contract, Contract)
     assert (contract.number, contract.date, contract.counterparty) == ("14/26", date(2026, 1, 12), CLIENT)
     assert contract.schedule == (
-        Stage(Decimal(95), days=10),
-        Stage(Decimal(5), due=date(2027, 2, 24), kind="retention"),
+        Term(Decimal(95), days=10),
+        Term(Decimal(5), due=date(2027, 2, 24), kind="retention"),
     )
 
 

@@ -19,7 +19,7 @@ from integration.store.facts_json import packed, unpacked
 from integration.store.ledger_schema import accounts, entries
 from integration.work import Link, new_id
 from mappers.canonical import Invoice
-from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Rate, Refund, Stage
+from mappers.money import Act, Contract, Covered, Instalment, Payment, PaymentRow, Rate, Refund, Term
 from tests.store.world import World
 
 DAY = date(2026, 11, 24)
@@ -44,7 +44,7 @@ REFUND = Refund(**{name: getattr(PAYMENT, name) for name in Payment.__slots__} |
 
 
 SCHEDULED = replace(
-    CONTRACT, schedule=(Stage(Decimal("95.5"), days=10), Stage(Decimal("4.5"), due=DAY, kind="retention"))
+    CONTRACT, schedule=(Term(Decimal("95.5"), days=10), Term(Decimal("4.5"), due=DAY, kind="retention"))
 )
 
 
