@@ -12,6 +12,8 @@ import requests
 
 from integration.bootstrap import World, utc_now
 from integration.flows.pull import pull_payments
+from integration.rules.accrual import spoken
+from integration.rules.status import CODES, Code
 from tasks.cli.sandbox import Sandbox
 
 PAYMENT, REFUND = "Document_ПоступлениеНаРасчетныйСчет", "Document_СписаниеСРасчетногоСчета"
@@ -117,7 +119,7 @@ class MoneyStory:
         acts = [(one["status"], one["percent"]) for one in told["acts"]]
         expected = [("closed", "100.0"), ("closed", "100.0"), ("partially_paid", "50.0")]
         self.story.check("закрыт, закрыт, оплачен на 50 %; аванса не осталось", acts == expected)
-        self.story.check(f"аванс {told['advance']}", told["advance"] == "0.00")
+        self.story.check(f"аванс {spoken(Decimal(told['advance']), 'RUB')}", told["advance"] == "0.00")
         self.shows("partially_paid", "80.0")
         self.printed()
 
@@ -198,9 +200,10 @@ class MoneyStory:
             told = [Decimal(str(shown.get(name) or 0)) for name in ("cContractDebt", "cContractOverdue")]
             return told == [Decimal(debt), Decimal(overdue)]
 
-        self.story.check(f"на клиенте: долг по актам {debt} ₽, просрочено {overdue} ₽", self.story.until(there))
+        owed, late = (spoken(Decimal(amount), "RUB") for amount in (debt, overdue))
+        self.story.check(f"на клиенте: долг по актам {owed}, просрочено {late}", self.story.until(there))
 
-    def shows(self, status: str, percent: str, *, overdue: bool = False) -> None:
+    def shows(self, status: Code, percent: str, *, overdue: bool = False) -> None:
         """Wait for the CRM's deal, and read it there."""
 
         def there() -> bool:
@@ -210,7 +213,8 @@ class MoneyStory:
             return (shown.get("cPaymentStatus"), told, late) == (status, Decimal(percent), overdue)
 
         late = ", просрочено" if overdue else ""
-        self.story.check(f"в CRM: {status}, {percent} %{late}", self.story.until(there))
+        percents = percent.removesuffix(".0").replace(".", ",")
+        self.story.check(f"в CRM: {CODES[status]}, {percents} %{late}", self.story.until(there))
 
     def api(self) -> dict[str, Any]:
         answer = requests.get(
