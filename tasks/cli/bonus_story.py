@@ -8,6 +8,8 @@ from typing import Any
 import requests
 
 from integration.flows.recompute import recompute
+from integration.flows.reconcile.run import advance, begin
+from integration.rules.findings import KINDS, Run
 from tasks.cli.money_story import REFUND, MoneyStory
 
 RULE = {"since": "2020-01-01", "tiers": [{"rate": "1"}]}
@@ -52,6 +54,25 @@ class BonusStory(MoneyStory):
         story.begin("Ночь: всё пересчитывается с нуля (crm1c bonuses recompute)")
         proof = recompute(story.world.services)
         story.check(f"по учёту выходит то же, до копейки: {proof}", bool(proof.months) and not proof.differences)
+        self.reconciled()
+
+    def reconciled(self) -> None:
+        """All sides are compared; what was found is repaired by itself, and a second look finds nothing."""
+        story, services = self.story, self.story.world.services
+        story.begin("Ночь: 1С, учёт и CRM сверяются целиком (crm1c reconcile)")
+
+        def compared() -> Run:
+            run = begin(services, "demo")
+            while not run.verdict:
+                run, _ = advance(services, run, lambda *_: None)
+            return run
+
+        run = compared()
+        checked = sum(part.checked for part in run.parts)
+        found = sum(run.counts.get(kind, 0) for kind in KINDS)
+        every = all(part.state == "done" for part in run.parts)
+        story.check(f"сверено {checked}, расхождений {found}, исправлено само {run.counts['repaired']}", every)
+        story.check("повторная сверка: всё сходится", story.until(lambda: compared().verdict == "ok"))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
