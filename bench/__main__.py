@@ -6,7 +6,19 @@ import argparse
 import importlib
 import sys
 
-KNOWN = ("intake", "pipeline", "matching", "paper", "requisites", "firstday", "ledger", "laws", "reconcile")
+KNOWN = (
+    "intake",
+    "pipeline",
+    "matching",
+    "paper",
+    "requisites",
+    "firstday",
+    "ledger",
+    "laws",
+    "reconcile",
+    "kpi",
+    "stream",
+)
 
 
 def main() -> int:
