@@ -6,6 +6,7 @@ that a test starts, stops and kills; they end with the plant.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -176,6 +177,15 @@ class Plant(Beside):
                 return sum(channel.queue_declare(name, passive=True).message_count for name in queues)
             except NotFound:
                 return 0
+
+    def called(self, queue: str) -> set[str]:
+        """The rows that this queue's messages call, which go back to it; each look counts as a delivery of them."""
+        rows: set[str] = set()
+        with Connection(self.broker) as connection:
+            channel: Any = connection.channel()
+            while (message := channel.basic_get(queue)) is not None:
+                rows.update(json.loads(message.body)[0])
+        return rows
 
     def parked(self) -> list[tuple[Any, ...]]:
         """What was parked: kind of error and its sentence."""
