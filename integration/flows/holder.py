@@ -50,7 +50,14 @@ class Whose:
     """Whose deals and clients are, within one transaction. `unknown`: what the CRM has to be asked of."""
 
     def __init__(
-        self, services: Services, unit: Unit, clients: Collection[Link], deals: Collection[Deal], zone: tzinfo
+        self,
+        services: Services,
+        unit: Unit,
+        clients: Collection[Link],
+        deals: Collection[Deal],
+        zone: tzinfo,
+        *,
+        everybody: bool = False,  # all users are about to be asked for
     ) -> None:
         self._settings, self._unit, self._zone = services.settings, unit, zone
         self._client: Record | None = None
@@ -62,7 +69,7 @@ class Whose:
         seen: dict[str, set[str]] = {crm: set() for crm in services.crms}
         for record, history in self._histories.items():
             seen[record[0]] |= {one.manager for one in history if one.manager}
-        self._users = {crm: unit.holders.users(crm, ids) for crm, ids in seen.items()}
+        self._users = {crm: unit.holders.users(crm, None if everybody else ids) for crm, ids in seen.items()}
         self._bodies: dict[Month, list[BonusRule] | None] = {}
         self.unknown: set[Record] = set()
 

@@ -74,7 +74,7 @@ def settle_rules(services: Services, month: Month) -> int:
     if month < month_of(day):
         return 0
     with services.store.unit("look for rules") as unit:
-        whose = _everybody(services, unit)
+        whose = _whose(services, unit, everybody=True)
         old = [
             place
             for place, rule in unit.kpi.rules(month).items()
@@ -83,7 +83,7 @@ def settle_rules(services: Services, month: Month) -> int:
     changed = 0
     for manager, currency in sorted(old):
         with services.store.unit("rule of a month") as unit:
-            keeper = Rules(services, unit, _everybody(services, unit), currency, month_of(day))
+            keeper = Rules(services, unit, _whose(services, unit), currency, month_of(day))
             keeper.held(manager, month, day)
             if keeper.changed:
                 changed += 1
@@ -91,8 +91,8 @@ def settle_rules(services: Services, month: Month) -> int:
     return changed
 
 
-def _everybody(services: Services, unit: Unit) -> Whose:
-    return Whose(services, unit, (), (), services.settings.schedule.timezone)
+def _whose(services: Services, unit: Unit, *, everybody: bool = False) -> Whose:
+    return Whose(services, unit, (), (), services.settings.schedule.timezone, everybody=everybody)
 
 
 # -- proving ------------------------------------------------------------------------------------------------------
