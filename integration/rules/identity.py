@@ -29,4 +29,5 @@ def _field(field: Inn | Kpp, value: str, trouble: str) -> str:
     try:
         return str(field.deserialize(value))
     except ValidationError as error:
-        raise Rejected(f"{trouble}: {' '.join(map(str, error.messages))}") from error
+        told = " ".join(map(str, error.messages)).rstrip(".")
+        raise Rejected(f"{trouble}: {told}. Исправьте его в карточке клиента и повторите.") from error

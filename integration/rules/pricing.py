@@ -69,7 +69,8 @@ def _positive(amount: Decimal | None, digits: int) -> Decimal:
     if amount is None:
         raise Rejected("В сделке не указана сумма. Заполните её и повторите.")
     if abs(amount) >= _AMOUNT_LIMIT:
-        raise Rejected(f"Сумма сделки {amount:.3E} больше, чем вмещает счёт в 1С. Исправьте её и повторите.")
+        told = f"{amount:f}" if abs(amount) < _AMOUNT_LIMIT**2 else f"{amount:.3E}"
+        raise Rejected(f"Сумма сделки {told} больше, чем вмещает счёт в 1С. Исправьте её и повторите.")
     amount = rounded(amount, digits)
     if amount <= 0:
         raise Rejected(f"Сумма сделки {amount} не больше нуля. Исправьте её и повторите.")

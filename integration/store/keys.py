@@ -46,9 +46,9 @@ def create_token(conn: Connection, scope: str, note: str, days: int | None, now:
     """
     kind, _, manager = scope.partition(":")
     if not (scope in ("read", "operate") or (kind == "kpi" and 0 < len(manager) <= 64)):
-        raise ValueError(f"scope: {scope!r}; allowed: read, operate, kpi:MANAGER")
+        raise ValueError(f"права «{scope}»: допустимы read, operate, kpi:МЕНЕДЖЕР (id менеджера в CRM)")
     if days is not None and days < 1:
-        raise ValueError(f"days: {days}; allowed: 1 and more")
+        raise ValueError(f"срок {days} дней: не меньше одного")
     token_id, plaintext = new_id(), f"crm1c_{secrets.token_urlsafe(32)}"
     ends = None if days is None else now + timedelta(days=days)
     values = {"id": token_id, "hash": _hash(plaintext), "scope": scope, "note": note[:200], "created_at": now}

@@ -8,12 +8,13 @@ import click
 
 from integration.errors import Crm1cError
 from integration.settings import SettingsError
-from tasks.cli import admin, bonuses, look, matching, money, papers, parties, play, reconcile, serve
+from tasks.cli import admin, bonuses, look, matching, money, papers, parties, play, reconcile, serve, words
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+click.Context.formatter_class = words.Help
 
 
-@click.group(context_settings=HELP)
+@click.group(context_settings=HELP, epilog="Пример: crm1c demo --once")
 @click.version_option(package_name="crm1c", prog_name="crm1c")
 def crm1c() -> None:
     """crm1c: посредник между CRM и 1С — счета, реквизиты, оплаты, бонусы.

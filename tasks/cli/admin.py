@@ -32,7 +32,7 @@ SCOPES = "read, operate или kpi:МЕНЕДЖЕР"
 out = Console(highlight=False, soft_wrap=True)
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c db upgrade")
 def db() -> None:
     """База данных crm1c."""
 
@@ -124,7 +124,7 @@ def _told(what: str, done: SetupDone) -> None:
             out.print(text, markup=False)
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c tokens create --scope read")
 def tokens() -> None:
     """Токены для /api и /metrics."""
 

@@ -24,7 +24,7 @@ def _period(_ctx: click.Context, _param: click.Parameter, value: str) -> Period:
         raise click.BadParameter(f"{value}: нужен день 2026-11-24, месяц 2026-11 или квартал 2026-Q4") from None
 
 
-@click.group("bonuses")
+@click.group("bonuses", epilog="Пример: crm1c bonuses show 2026-11")
 def bonuses() -> None:
     """Бонусы менеджеров: рейтинг, откуда взялся каждый рубль, полный пересчёт."""
 

@@ -18,6 +18,7 @@ from integration.store.filters import Filters
 from tasks.cli.common import looking, settings_ready
 
 out = Console(highlight=False)
+_WIDE = 140  # columns that the table of events needs to be read
 KINDS = ("rejected", "misconfigured", "conflict", "exhausted", "unknown", "poison", "bug")
 STATES = ("due", "running", "done", "parked")
 WORDS = {"due": "ждёт", "running": "в работе", "done": "сделано", "parked": "отложено"}
@@ -47,7 +48,7 @@ def _narrowed(options: dict[str, Any]) -> Filters:
     return cast(Filters, filters)
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c events list --state parked")
 def events() -> None:
     """Входящие события: что пришло и что с ним стало."""
 
@@ -66,15 +67,28 @@ def list_(limit: int, *, as_json: bool, **options: Any) -> None:
     if not found:
         click.echo("Событий нет.")
         return
+    if out.width < _WIDE:
+        for one in found:
+            click.echo(
+                f"{one.id}  {one.received_at:%Y-%m-%d %H:%M:%S}  {one.source} {one.entity}.{one.event}  {one.record_id}"
+            )
+            click.echo(f"    {_state(one)}, попыток: {one.attempts}. {_told(one)}".rstrip())
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("id", "пришло (UTC)", "откуда", "что", "запись", "состояние", "попыток", "чем кончилось"):
         table.add_column(title, overflow="fold", no_wrap=title == "id")
     for one in found:
-        words = f"{WORDS[one.state]} ({one.kind})" if one.state == "parked" else WORDS[one.state]
-        told = one.error or one.outcome_text or one.outcome or ""
         row = (f"{one.received_at:%Y-%m-%d %H:%M:%S}", one.source, f"{one.entity}.{one.event}", one.record_id)
-        table.add_row(one.id, *row, words, str(one.attempts), told)
+        table.add_row(one.id, *row, _state(one), str(one.attempts), _told(one))
     out.print(table)
+
+
+def _state(one: journal.EventView) -> str:
+    return f"{WORDS[one.state]} ({one.kind})" if one.state == "parked" else WORDS[one.state]
+
+
+def _told(one: journal.EventView) -> str:
+    return one.error or one.outcome_text or one.outcome or ""
 
 
 @events.command(epilog="Пример: crm1c events show ID")

@@ -38,7 +38,7 @@ KINDS = {"link": "CRM ↔ 1С", "double_crm": "двойник в CRM", "double_o
 # -- conflicts ------------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c conflicts list")
 def conflicts() -> None:
     """Поля клиентов, которые изменили с обеих сторон: ждут решения, ни одна сторона не тронута."""
 
@@ -104,7 +104,7 @@ def _the_one(world: World, find: Callable[[SqlUnit], T | None], what: str, comma
 # -- doubles and proposals ------------------------------------------------------------------------------------------
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c duplicates list")
 def duplicates() -> None:
     """Похожие клиенты: связать ли CRM с 1С, и двойники внутри каждой. Отказ запоминается."""
 
@@ -161,7 +161,7 @@ def _proposal(world: World, proposal_id: str) -> Proposed:
 # -- links ----------------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c links build")
 def links() -> None:
     """Связи клиентов CRM с контрагентами 1С; первый день двух баз."""
 

@@ -28,7 +28,7 @@ _AROUND = timedelta(days=10)
 _WAY = {"in": "приход", "out": "возврат"}
 
 
-@click.group("statements")
+@click.group("statements", epilog="Пример: crm1c statements import kl_to_1c.txt")
 def statements() -> None:
     """Банковские выписки: второй источник сведений о деньгах."""
 
@@ -101,7 +101,7 @@ def _list(title: str, rows: Sequence[str]) -> None:
         click.echo(f"    … ещё {len(rows) - _SHOWN}")
 
 
-@click.group("allocations")
+@click.group("allocations", epilog="Пример: crm1c allocations list")
 def allocations() -> None:
     """Разнесение платежей: что ждёт решения, решения людей."""
 

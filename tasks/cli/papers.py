@@ -23,7 +23,7 @@ _OUT = click.option(
 )
 
 
-@click.group()
+@click.group(epilog="Пример: crm1c papers list espo 6926f0f0aaaa00001")
 def papers() -> None:
     """Печатные счета и акты: что напечатано по сделке, сам PDF."""
 

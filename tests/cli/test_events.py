@@ -52,6 +52,15 @@ def test_the_list_for_people(shell: Shell, inbox: dict[str, str]) -> None:
         assert words in said.out
 
 
+def test_the_list_on_a_narrow_screen_keeps_its_words_whole(shell: Shell, inbox: dict[str, str]) -> None:
+    """Eighty columns, a pipe's too, hold no table of eight: two lines an event instead."""
+    shell.environ("COLUMNS", "80")
+    said = shell.run("events", "list").out
+    assert len(said.splitlines()) == 2 * len(inbox)
+    for words in (*inbox.values(), "отложено (rejected), попыток: 1. Не указан клиент.", "espo Opportunity.update"):
+        assert words in said
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [
