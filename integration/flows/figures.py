@@ -10,7 +10,7 @@ from integration.flows.holder import names_of
 from integration.flows.kpi import figures_of
 from integration.rules.accrual import spoken
 from integration.rules.bonus import month_of
-from integration.rules.kpi import Explained, Kpi, Period
+from integration.rules.kpi import Explained, Kpi, Period, plan_of
 from integration.services import Services, Unit
 from mappers.canonical import User
 
@@ -34,7 +34,10 @@ def of_manager(services: Services, name: str, period: Period) -> dict[str, Any]:
         everybody = figures_of(services, unit, period)
         rank = next((at for at, one in enumerate(everybody, 1) if one.manager == manager), None)
         currency = services.settings.bonus.currency
-        mine = next((one for one in everybody if one.manager == manager), _nothing(manager, currency))
+        mine = next((one for one in everybody if one.manager == manager), None)
+        if mine is None:  # his plan stands all the same
+            plan = plan_of(services.settings.plan, names_of(users.get(manager, User(manager))), period, currency)
+            mine = Kpi(manager, currency, Decimal(0), Decimal(0), 0, plan)
         others = [
             one
             for letters in sorted({place[1] for place in unit.kpi.figures(period, [manager])} - {currency})
@@ -97,10 +100,6 @@ def sentence(one: Explained) -> str:
     month = f" за {month_of(one.given)}" if month_of(one.given) != one.month else ""
     steps.append(f"бонус{month} {sign}{spoken(abs(one.bonus), currency)}")
     return " → ".join(step for step in steps if step)
-
-
-def _nothing(manager: str, currency: str) -> Kpi:
-    return Kpi(manager, currency, Decimal(0), Decimal(0), 0)
 
 
 def _told(one: Kpi, rank: int | None, users: Mapping[str, User]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from integration.http.stream import Stream
 from integration.rules.accrual import Accrual
 from integration.rules.earnings import Key, Sums
 from integration.rules.kpi import Told
+from integration.settings.money import Plan
 from mappers.canonical import User
 from tests.http.world import World, bearer, kpi_routes
 from tests.servers.wait import until
@@ -79,6 +81,17 @@ def test_where_each_rouble_came_from(app: Flask) -> None:
 def test_who_has_nothing_yet_is_shown_zeros(app: Flask) -> None:
     told = app.test_client().get("/api/kpi/2026-10/anna", headers=bearer("operator-token")).json
     assert (told["rank"], told["bonus"], told["accruals"]) == (None, "0.00", [])
+    assert (told["plan"], told["plan_percent"]) == (None, None)
+
+
+@pytest.mark.parametrize("name", [ANNA, "anna"])
+def test_who_has_nothing_yet_is_shown_his_plan(world: World, app: Flask, name: str) -> None:
+    """A month that begins: nothing received of what was planned. `app`: for its users."""
+    plan = [Plan(manager="anna", month="2026-12", amount=Decimal(300000))]
+    parts = replace(world.parts, settings=replace(world.settings, plan=plan))
+    client = create_app(parts, kpi_routes(parts).routes()).test_client()
+    told = client.get(f"/api/kpi/2026-12/{name}", headers=bearer("operator-token")).json
+    assert (told["received"], told["plan"], told["plan_percent"]) == ("0.00", "300000.00", "0.0")
 
 
 @pytest.mark.parametrize(
