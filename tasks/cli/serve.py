@@ -56,10 +56,7 @@ def beat(schedule_file: Path | None) -> None:
 @click.option("--conf", type=click.Path(path_type=Path), help="По умолчанию ./flower.conf, иначе тот, что с crm1c.")
 def flower(conf: Path | None) -> None:
     """Flower: очереди, исполнители и задачи, только просмотр, по паролю."""
-    places = [conf] if conf else [Path("flower.conf"), Path(sys.prefix, "share", "crm1c", "flower.conf")]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise click.BadParameter(f"нет файла {places[-1]}", param_hint="--conf")
+    found = flower_conf(conf)
     settings = settings_ready()
     _not_embedded(settings, "flower")
     table = settings.flower
@@ -69,6 +66,17 @@ def flower(conf: Path | None) -> None:
     os.environ.setdefault("CRM1C_FLOWER_HOST", table.host)
     os.environ.setdefault("CRM1C_FLOWER_PORT", str(table.port))
     run.made(settings).app.start(["flower", f"--conf={found.resolve()}"])
+
+
+def flower_conf(conf: Path | None) -> Path:
+    """The file of Flower's settings: the one named, that of this folder, the package's, or that of the source tree."""
+    ours = (Path(sys.prefix, "share", "crm1c"), Path(__file__).resolve().parents[2])
+    places = [conf] if conf else [Path("flower.conf"), *(folder / "flower.conf" for folder in ours)]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        where = conf or "flower.conf"
+        raise click.BadParameter(f"нет файла {where}: возьмите flower.conf из исходного кода", param_hint="--conf")
+    return found
 
 
 @click.command(epilog="Пример: crm1c up --sandbox")

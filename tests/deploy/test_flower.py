@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import pytest
 import requests
 
+from tasks.cli.serve import flower_conf
 from tests.deploy.compose import TOP
 from tests.servers.process import HOST, Program
 
@@ -56,3 +59,13 @@ def test_flower_does_not_start_open(configured: dict[str, str], given: dict[str,
     done = subprocess.run(FLOWER, env=configured | given, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert word in done.stderr.splitlines()[-1]
+
+
+def test_its_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of one's own in the folder comes first; one that is named and isn't there is told."""
+    monkeypatch.chdir(tmp_path)
+    assert flower_conf(None).name == "flower.conf"
+    (tmp_path / "flower.conf").write_text("")
+    assert flower_conf(None) == Path("flower.conf")
+    with pytest.raises(click.BadParameter, match="нет файла nosuch"):
+        flower_conf(Path("nosuch.conf"))
