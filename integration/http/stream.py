@@ -55,13 +55,16 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """`manager`: whose entries it gets, "" for all; `at`: the last entry that it has (None: it wants new ones)."""
+    """`manager`: whose entries it gets, "" for all; `at`: the last entry that it has (None: it wants new ones).
+    `begun`: its socket is looked after; `gone`: it has left, or was let go."""
 
     manager: str
     at: Place | None
     send: Callable[[bytes], None] | None = None
     socket: socket.socket | None = None
     waiting: bytearray = field(default_factory=bytearray)
+    begun: bool = False
+    gone: bool = False
 
 
 def place_of(entry_id: str) -> Place | None:
@@ -107,7 +110,10 @@ class Stream:
         wake = threading.Event()
 
         def send(data: bytes) -> None:
-            got.append(data)
+            if len(got) < _KEPT:
+                got.append(data)
+            else:
+                mine.gone = True
             wake.set()
 
         mine = Listener(manager, place_of(after), send=send)
@@ -117,10 +123,13 @@ class Stream:
                 wake.clear()
                 while got:
                     yield got.popleft()
+                if mine.gone:
+                    return  # it read too slowly, and comes back with Last-Event-ID
                 wake.wait(BEAT)
                 if not got:
                     got.append(b": \n\n")
         finally:
+            mine.gone = True
             self._listeners.discard(mine)
             self._seats.release()
 
@@ -149,7 +158,6 @@ class Stream:
                         self._coming.popleft()
                 except Crm1cError as error:
                     log.warning("лента бонусов ждёт Redis: %s", error.detail or error)
-                    behind = not self._kept
                     time.sleep(1.0)
                 if time.monotonic() >= beat:
                     beat = time.monotonic() + BEAT
@@ -181,27 +189,36 @@ class Stream:
                 self._push(sockets, one, entry.data)
 
     def _welcome(self, sockets: selectors.BaseSelector, one: Listener) -> None:
-        """A listener begins, with what it has missed. Nothing can come in between: this thread alone reads."""
-        self._listeners.add(one)
-        if one.socket is not None:
+        """A listener begins, with what it has missed. Nothing can come in between: this thread alone reads. When Redis
+        fails meanwhile, it is welcomed again, from where it is."""
+        if one.socket is not None and not one.begun:
             sockets.register(one.socket, selectors.EVENT_READ, one)
+            one.begun = True
             self._push(sockets, one, b"")
-        if one.at is None:
-            return
-        if self._kept and self._kept[0].place <= one.at:
+        if one.at is not None:
+            self._catch_up(sockets, one, one.at)
+        if not one.gone:
+            self._listeners.add(one)
+
+    def _catch_up(self, sockets: selectors.BaseSelector, one: Listener, at: Place) -> None:
+        if self._kept and self._kept[0].place <= at:
             for entry in list(self._kept):
                 self._give(sockets, one, entry)
             return
-        while one in self._listeners:
-            found = self._feed.feed(f"{one.at[0]}-{one.at[1]}", _PAGE)
+        while not one.gone:
+            found = self._feed.feed(f"{at[0]}-{at[1]}", _PAGE)
             for entry_id, fields in found:
-                place = place_of(entry_id)
-                if place is not None and place <= self._last:
-                    self._give(sockets, one, Entry(place, fields.get("manager", ""), _event(entry_id, fields)))
+                at = place_of(entry_id) or at
+                if at > self._last:
+                    return  # told to all, with the next look
+                self._give(sockets, one, Entry(at, fields.get("manager", ""), _event(entry_id, fields)))
             if len(found) < _PAGE:
                 return
 
     def _push(self, sockets: selectors.BaseSelector, one: Listener, data: bytes) -> None:
+        if one.gone:
+            self._listeners.discard(one)
+            return
         if one.send is not None:
             one.send(data)
             return
@@ -209,7 +226,7 @@ class Stream:
         self._flush(sockets, one)
 
     def _flush(self, sockets: selectors.BaseSelector, one: Listener) -> None:
-        if one.socket is None or one not in self._listeners:
+        if one.socket is None or one.gone:
             return
         try:
             while one.waiting:
@@ -238,7 +255,7 @@ class Stream:
                 one: Listener = key.data
                 if events & selectors.EVENT_WRITE:
                     self._flush(sockets, one)
-                if events & selectors.EVENT_READ and one in self._listeners and self._left(one):
+                if events & selectors.EVENT_READ and not one.gone and self._left(one):
                     self._drop(sockets, one)
 
     @staticmethod
@@ -252,6 +269,7 @@ class Stream:
             return True
 
     def _drop(self, sockets: selectors.BaseSelector, one: Listener) -> None:
+        one.gone = True
         self._listeners.discard(one)
         assert one.socket is not None
         with suppress(KeyError, ValueError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from flask import Flask
 
 from integration import cache
 from integration.board import Board
+from integration.errors import Transient
 from integration.http.app import create_app
 from integration.http.handover import handing_over
 from integration.http.stream import Stream
@@ -188,6 +191,94 @@ def test_a_listener_that_left_is_let_go(world: World, board: Board) -> None:
     ours.recv(100)
     ours.close()
     until(lambda: theirs.fileno() == -1, 5)
+
+
+class Shaky:
+    """A feed that a test stops: `moments` are called with each place that is asked for, and may raise."""
+
+    def __init__(self, board: Board) -> None:
+        self.board, self.after = board, ""
+        self.moments: list[Callable[[str], None]] = []
+
+    def last(self) -> str:
+        return self.board.last()
+
+    def feed(self, after: str, count: int = 500) -> list[tuple[str, Mapping[str, str]]]:
+        self.after = after
+        found = self.board.feed(after, count)
+        for moment in self.moments:
+            moment(after)
+        return found
+
+    def fail(self) -> None:
+        self.moments.clear()
+        raise Transient("Redis недоступен", system="redis")
+
+
+def following(stream: Stream, after: str) -> socket.socket:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    stream.take(theirs, b"", "", after)
+    return ours
+
+
+def test_redis_that_fails_while_a_listener_is_welcomed(board: Board) -> None:
+    """It gets everything all the same, and the loop lives on."""
+    first, feed = say(board, 1), Shaky(board)
+    say(board, 2)
+    feed.moments.append(lambda after: feed.fail() if after == first else None)
+    with following(Stream(feed, seats=1, poll=0.01), first) as connection:
+        assert texts(heard(connection, "бонус 2")) == ["бонус 2"]
+        say(board, 3)
+        assert texts(heard(connection, "бонус 3")) == ["бонус 3"]
+
+
+def test_what_came_while_redis_was_away_is_heard(board: Board) -> None:
+    """Also by those who wait for the first entry of their process."""
+    first, feed = say(board, 1), Shaky(board)
+    with following(Stream(feed, seats=1, poll=0.01), first) as connection:
+        heard(connection, "retry")
+
+        def away(_after: str) -> None:
+            say(board, 2)
+            feed.fail()
+
+        feed.moments.append(away)
+        until(lambda: not feed.moments, 5)
+        say(board, 3)
+        assert texts(heard(connection, "бонус 3")) == ["бонус 2", "бонус 3"]
+
+
+def test_a_burst_while_a_listener_is_welcomed_stops_nobody(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a page of entries comes between the loop's own look and the listener's."""
+    monkeypatch.setattr("integration.http.stream._PAGE", 5)
+    first, feed, joined = say(board, 1), Shaky(board), threading.Event()
+
+    def burst(_after: str) -> None:
+        feed.moments.clear()
+        assert joined.wait(5)
+        for number in range(2, 12):
+            say(board, number)
+
+    feed.moments.append(burst)
+    with following(Stream(feed, seats=1, poll=0.01), first) as connection:
+        joined.set()
+        assert len(texts(heard(connection, "бонус 11"))) == 10
+
+
+def test_a_reader_that_does_not_read_is_let_go(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for it does not grow with the feed: its answer ends, and it comes back with the last id it has."""
+    monkeypatch.setattr("integration.http.stream._KEPT", 100)
+    monkeypatch.setattr("integration.http.stream.BEAT", 1.0)
+    feed = Shaky(board)
+    answer = Stream(feed, seats=1, poll=0.01).served("", "0-0")
+    assert answer is not None
+    assert next(answer).startswith(b"retry")
+    for number in range(300):
+        say(board, number)
+    until(lambda: feed.after == board.last(), 10)
+    got = list(islice(answer, 300))
+    assert 90 < len(got) < 300
 
 
 def test_a_server_that_hides_its_sockets_serves_a_few(app: Flask, board: Board) -> None:
