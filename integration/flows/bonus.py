@@ -48,7 +48,7 @@ def accrue(
         return frozen(stood, part.payment.ref_key, part.deal) or whose.of(part.deal, part.payment.date)
 
     first = unit.bonuses.first_payment(account.base, account.counterparty)
-    if told:
+    if told or stood:  # the one that is gone may have been the first
         unit.bonuses.touch_firsts(account.base, account.counterparty, account.id, first)
     what = counted(told, shares, keeper.advances, first, now.currency)
     moves = movements(what, stood, day)

@@ -180,6 +180,25 @@ def test_an_advance_counts_where_the_rule_says_received(town: Town, tmp_path: Pa
     proven(town)
 
 
+def test_a_first_payment_that_is_taken_back_makes_the_next_one_the_first(town: Town, tmp_path: Path) -> None:
+    """The flat sum goes over to the payment that is the client's first now, under whatever contract that is."""
+    keeper = {"espo": {"manager": {"fallback": "ivanova"}}}
+    books = ruled(town, tmp_path, {"counts": "received", "first_payment": "5000"}, crm=keeper)
+    deal = books.deal(MILLION)
+    own, other = books.head["ДоговорКонтрагента_Key"], books.contract("Д-2", "643")
+    books.head["ДоговорКонтрагента_Key"] = other
+    first = books.pay(100_000, day="2026-11-20")
+    books.head["ДоговорКонтрагента_Key"] = own
+    books.pay(200_000, books.bill(deal))
+    books.pull()
+    assert shown(town, "2026-11", manager(town))["bonus"] == "8000.00"
+    books.edit(PAYMENT, first, Posted=False)
+    books.pull()
+    books.pull()
+    assert shown(town, "2026-11", manager(town))["bonus"] == "7000.00"
+    proven(town)
+
+
 def test_a_rule_that_changes_while_the_month_runs(town: Town, tmp_path: Path) -> None:
     """The month is counted anew by it, told as such; a month that has ended keeps the rule it had."""
     books = ruled(town, tmp_path)
