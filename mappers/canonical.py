@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 
-from mappers.money import Instalment
+from mappers.money import Day, Instalment
 
 # ISO 4217 letters → (numeric code as Catalog_Валюты.Code has it, digits after the point).
 CURRENCIES: dict[str, tuple[str, int]] = {
@@ -168,6 +168,7 @@ class InvoiceDraft:
     vat_included: bool
     lines: tuple[InvoiceLine, ...]
     comment: str
+    due: Day | None = None  # the day to pay by, where one is wanted
 
 
 @dataclass(frozen=True, slots=True)

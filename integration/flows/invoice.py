@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -151,6 +151,7 @@ class _Job:
             vat_included=terms.vat_included,
             lines=lines,
             comment=f"Сделка «{self.deal.name[:100]}» из CRM ({self.crm} {self.deal.id})",
+            due=None if terms.due_days is None else day + timedelta(days=terms.due_days),
         )
 
     def fingerprint(self, draft: InvoiceDraft) -> str:

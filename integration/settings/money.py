@@ -18,11 +18,13 @@ Currency = Annotated[str, c.matching("[A-Z]{3}", "три латинские бу
 
 @dataclass(frozen=True, kw_only=True)
 class Invoicing:
+    """`due_days`: None: an invoice names no day of payment."""
+
     crm_stage: str = "Proposal"
     vat: Literal["auto", "22", "20", "10", "7", "5", "0", "none"] = "auto"
     vat_included: bool = True
     line: Template = "Услуги по договору: {name}"
-    due_days: Annotated[int, c.whole(0, 3660)] = 5
+    due_days: Annotated[int, c.whole(0, 3660)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

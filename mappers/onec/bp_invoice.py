@@ -51,6 +51,7 @@ from mappers.wire import clean
 _PAGE = 100
 # What a client reads on an invoice: a change of it by hand is a conflict, any other (posting, comment) is not.
 _HEADER_REFS = (("Контрагент", COUNTERPARTY), ("ДоговорКонтрагента", CONTRACT), ("ВалютаДокумента", CURRENCY))
+_DUE = "СрокОплаты"
 _LINE_SUMS = ("Количество", "Цена", "Сумма", "СуммаНДС")
 # A payment may be dated back before the invoice that it names.
 _BACKDATED = timedelta(days=31)
@@ -104,6 +105,8 @@ class Invoices(Base30):
             raise Fault("conflict", f"счёт {invoice.number} в 1С {what}: решите, выставлять ли новый")
         if draft.key in text_of(now, "Комментарий"):
             del body["Комментарий"]  # people add words of their own to it
+        if not empty(now.get(_DUE)):
+            body.pop(_DUE, None)  # agreed with the client, perhaps: it stays
         if not differences(body, now):
             return (yield from self._invoice(now))
         if self._content(now) != invoice.content:
@@ -212,6 +215,8 @@ class Invoices(Base30):
             "КратностьВзаиморасчетов": model.number(INVOICE, "КратностьВзаиморасчетов", multiplicity),
             "ДокументБезНДС": all(line.vat_rate == "none" for line in draft.lines),
         }
+        if draft.due is not None:
+            optional[_DUE] = f"{draft.due}T00:00:00"
         return body | {field: value for field, value in optional.items() if model.has(INVOICE, field)}
 
     def _lines(self, draft: InvoiceDraft, refs: InvoiceRefs) -> list[dict[str, Any]]:

@@ -160,6 +160,24 @@ def test_the_new_year_changes_no_standing_invoice(place: Town, tmp_path: Path) -
     assert (line["СтавкаНДС"], line["СуммаНДС"]) == ("НДС20", 20)
 
 
+def test_the_day_to_pay_by_counts_from_the_date_in_1cs_zone(place: Town, tmp_path: Path) -> None:
+    """[invoicing] due_days; none unless it is set, and the next version keeps the day that stands."""
+    place.reset(tmp_path, start=datetime(2025, 12, 31, 21, tzinfo=UTC))
+    deal = place.deal()
+    place.done(deal)
+    assert place.invoice(deal)["СрокОплаты"] == "0001-01-01T00:00:00"
+    place.live({"invoicing": {"due_days": 5}})
+    assert place.done(deal).outcome == "unchanged"
+    other = place.deal(name="Вторая")
+    place.done(other)
+    assert place.invoice(other)["СрокОплаты"] == "2026-01-06T00:00:00"
+    place.live({"invoicing": {"due_days": 30}})
+    place.edit(other, amount=120)
+    place.done(other)
+    document = place.invoice(other)
+    assert (document["СуммаДокумента"], document["СрокОплаты"]) == (120, "2026-01-06T00:00:00")
+
+
 @pytest.mark.parametrize(
     ("terms", "member", "vat", "total"),
     [

@@ -94,6 +94,14 @@ def test_a_letter_may_be_english_with_texts_of_ones_own(place: Town, tmp_path: P
     assert "invoice No. 1 of 24.11.2026 for 1\u00a0220,00 руб. is attached" in letter["text"]
 
 
+def test_the_letter_asks_to_pay_by_the_day_of_the_invoice(place: Town, tmp_path: Path, post: Mail) -> None:
+    """[invoicing] due_days, by way of 1C."""
+    place.reset(tmp_path, table(post) | {"invoicing": {"due_days": 5}})
+    place.done(place.deal(account=WRITTEN))
+    [letter] = post.letters()
+    assert "Просим оплатить не позднее 29.11.2026." in letter["text"]
+
+
 def test_no_letter_and_no_paper_without_the_table(town: Town) -> None:
     """Nothing is configured: nothing is printed, and the deal's stream has one line."""
     deal = town.deal(account=WRITTEN)

@@ -396,6 +396,17 @@ def test_an_invoice_is_created_whole_and_unposted(bp: Accounting30) -> None:
     assert b"E+" not in dump_json(calls[0].json)
 
 
+def test_a_day_of_payment_is_written_where_the_base_has_it_and_read_back(bp: Accounting30) -> None:
+    def change(m: dict[str, Any]) -> None:
+        del m["sets"][INVOICE]["СрокОплаты"]
+
+    draft = replace(DRAFT, due=date(2026, 11, 29))
+    assert next(bp.create_invoice(draft, REFS)).json["СрокОплаты"] == "2026-11-29T00:00:00"
+    assert "СрокОплаты" not in next(dialect(change).create_invoice(draft, REFS)).json
+    fault = fails(bp.create_invoice(draft, REFS), told("invoice", 201), told("invoice"))
+    assert (fault.kind, fault.data["fields"]) == ("rejected", ["СрокОплаты"])
+
+
 def _changed(**fields: Any) -> dict[str, Any]:
     return dict(recorded("invoice")) | fields
 
@@ -593,6 +604,21 @@ def test_a_rewrite_unposts_sets_the_whole_section_and_reads_back(bp: Accounting3
     assert all(call.repeatable for call in calls)
     assert [row["LineNumber"] for row in calls[2].json["Товары"]] == ["1"]
     assert (found.total, found.posted, found.version) == (Decimal(122), False, "AAAAAwAAAAA=")
+
+
+@pytest.mark.parametrize(
+    ("stands", "written"), [("2026-12-31T00:00:00", None), ("0001-01-01T00:00:00", "2026-11-29T00:00:00")]
+)
+def test_a_rewrite_keeps_the_day_of_payment_that_stands(bp: Accounting30, stands: str, written: str | None) -> None:
+    """A person may have agreed on it with the client."""
+    due = {"СрокОплаты": stands}
+    after = told(_rewritten() | {"СрокОплаты": written or stands})
+    standing, _ = run(bp.invoice(REF), told("invoice"), told("currency_rub"))
+    assert standing is not None
+    talk = bp.rewrite_invoice(standing, replace(DEARER, due=date(2026, 11, 29)), REFS)
+    _, calls = run(talk, told(_changed(**due)), after, after)
+    assert calls[1].method == "PATCH"
+    assert calls[1].json.get("СрокОплаты") == written
 
 
 def test_a_rewrite_after_a_lost_answer_finds_its_work_done(bp: Accounting30) -> None:
