@@ -111,10 +111,11 @@ def _prove(services: Services, month: Month, proof: Proof) -> None:
 
 
 def prove_one(services: Services, place: Place, month: Month) -> list[Difference]:
-    """One manager's month, held meanwhile: what still differs is a fault, told and mended by what the accruals
-    say."""
+    """One manager's month, held meanwhile with all his others: what still differs is a fault, told and mended by what
+    the accruals say."""
     manager, currency = place
     with services.store.unit("recount a manager") as unit:
+        unit.bonuses.hold_months(manager, currency)
         rule = unit.bonuses.hold((manager, currency, month), unit.kpi.rules(month, [manager]).get(place))
         kept = _Kept.read(unit, month, [manager])
         days = unit.kpi.recounted_days(month, [manager]).get(place, {})

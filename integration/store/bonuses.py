@@ -132,6 +132,13 @@ class SqlBonuses:
         put = put.on_conflict_do_update(index_elements=names, set_={"updated_at": self._now})
         return unpacked(self._conn.execute(put.returning(bonus_months.c.rule)).scalar_one())
 
+    def hold_months(self, manager: str, currency: str) -> None:
+        """Take all of his months until the transaction ends: what is taken back of one of them stands in the days of
+        another."""
+        mine = (bonus_months.c.manager == manager, bonus_months.c.currency == currency)
+        held = select(bonus_months.c.month).where(*mine).order_by(bonus_months.c.month).with_for_update()
+        self._conn.execute(held).all()
+
     def rule(self, key: MonthKey, rule: BonusRule | None) -> None:
         """The month is counted by this rule from now on."""
         manager, currency, month = key

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from integration.rules.accrual import accrued
+from integration.flows.recompute import prove_one
+from integration.rules.accrual import Accrual, accrued
 from integration.rules.earnings import Key, Moved, Sums
 from integration.rules.kpi import Period
 from integration.settings.money import BonusRule, Tier
@@ -88,6 +92,32 @@ def test_workers_at_once_count_one_month_in_turn(world: World) -> None:
     assert figures(world) == ("1200.00", "14.00", 12)
     with world.store.unit("look") as unit:
         assert unit.kpi.different_days("2026-11") == []
+
+
+def test_a_month_is_proven_while_nobody_takes_back_what_another_gave(world: World) -> None:
+    """A clawback of October stands in November's days: proving November waits for who holds October."""
+    services: Any = SimpleNamespace(store=world.another())
+    earn(world, "p1", 800)
+    said: list[str] = []
+
+    def prove() -> None:
+        assert prove_one(services, PLACE[:2], "2026-11") == []
+        said.append("proven")
+
+    key = Key("p0", "anna", "", date(2026, 10, 20), ("espo", "deal"))
+    with world.store.unit("October") as unit:
+        unit.bonuses.hold(("anna", "RUB", "2026-10"), RULE)
+    with world.store.unit("claw back") as unit:
+        unit.bonuses.hold(("anna", "RUB", "2026-10"), RULE)
+        thread = threading.Thread(target=prove)
+        thread.start()
+        thread.join(0.3)
+        back = Sums(Decimal(-100), Decimal(-100))
+        taken = Accrual("reversal", key, "2026-10", "2026-11", TODAY, back, Decimal(0))
+        unit.bonuses.enter("account", "RUB", [taken], "тест")
+        said.append("taken back")
+    thread.join(30)
+    assert said == ["taken back", "proven"]
 
 
 def test_news_are_told_until_forgotten(world: World) -> None:
