@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from integration.rules.accounts import (
     Account,
@@ -52,7 +52,11 @@ class SqlLedger(SqlSums):
         return [_account(row) for row in self._conn.execute(some)]
 
     def take(self, account: Account) -> bool:
-        """Take the account for computing: nobody else does before this transaction ends. False: it isn't touched."""
+        """Take the account for computing: nobody else does before this transaction ends, nor is another of its client
+        computed (which payment is the first is asked of all of them). False: it isn't touched."""
+        if self._conn.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+            client = func.hashtextextended(f"{account.base}/{account.counterparty}", 0)
+            self._conn.execute(select(func.pg_advisory_xact_lock(client)))
         mine = update(accounts).where(accounts.c.id == account.id, accounts.c.touched.is_(True))
         return self._conn.execute(mine.values(touched=False, computed_at=self._now)).rowcount == 1
 

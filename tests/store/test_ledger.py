@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -70,6 +71,27 @@ def test_the_same_facts_again_touch_nothing(world: World) -> None:
         assert unit.ledger.dated("main", "payment", DAY) == {"p1"}
         held = unit.ledger.held(ACCOUNT)
     assert (held.payments, held.acts, held.invoices, held.currency) == ((), (ACT,), (INVOICE,), "USD")
+
+
+def test_a_clients_accounts_are_computed_in_turn(world: World) -> None:
+    """Which payment is the client's first is asked of all his contracts: two workers would each find another one."""
+    with world.store.unit("facts") as unit:
+        unit.ledger.keep("main", [PAYMENT, replace(PAYMENT, ref_key="p2", rows=(), contract="other")])
+    said, store = list[str](), world.another()
+
+    def other() -> None:
+        with store.unit("the other account") as unit:
+            assert unit.ledger.take(OTHER)
+            said.append("second")
+
+    with world.store.unit("an account") as unit:
+        assert unit.ledger.take(ACCOUNT)
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.3)
+        said.append("first")
+    thread.join(30)
+    assert said == ["first", "second"]
 
 
 def test_a_rate_touches_what_counts_with_it(world: World) -> None:
