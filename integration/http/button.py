@@ -88,10 +88,17 @@ class Button:
             self._seats.release()
 
     def deal(self, name: str, id: str) -> Response:  # noqa: A002
-        """The whole story: what the link knows, and what the ledger says as soon as it knows the invoice."""
+        """The whole story: what the link knows, and what the ledger says as soon as it knows the invoice. 404 for a
+        deal that nobody told of."""
         known_deal(self._parts, name, id)
         with self._parts.store.reading() as conn:
             link = invoice_link(self._parts, conn, name, id)
+            if link is None and not _heard_of(conn, name, id):
+                raise Problem(
+                    404,
+                    "Об этой сделке crm1c ничего не знает: о ней не приходило событий. Проверьте ID в адресе; если он "
+                    "верен, сохраните сделку в CRM ещё раз или попросите счёт: POST …/invoice.",
+                )
             story = self._money(conn, link) if link else None
         invoice = invoice_of(self._parts, link) if link else None
         nothing: dict[str, Any] = {
@@ -164,6 +171,13 @@ def known_deal(parts: Parts, name: str, deal: str) -> None:
         raise Problem(404, f"CRM с именем «{name}» нет в настройках.")
     if not _ID.fullmatch(deal):
         raise Problem(404, "Такой сделки нет: это не идентификатор записи CRM.")
+
+
+def _heard_of(conn: Connection, name: str, deal: str) -> bool:
+    """Whether any work was ever asked for this deal, or an event of it waits to be read."""
+    waits = select(inbox.c.id).where(inbox.c.record_id == deal, inbox.c.source == name, inbox.c.state != "done")
+    asked = select(outbox.c.id).where(outbox.c.key == f"{name}:deal:{deal}")
+    return any(conn.execute(one.limit(1)).first() for one in (asked, waits))
 
 
 def invoice_link(parts: Parts, conn: Connection, name: str, deal: str) -> Link | None:

@@ -353,6 +353,7 @@ def test_an_unknown_event_is_404(world: World, event: str) -> None:
 
 
 def test_a_deal_shows_its_invoice_and_money_is_a_string(world: World, worker: Worker) -> None:
+    world.press()
     nothing = world.get(f"/api/deals/{NAME}/deal1").json
     assert nothing == {
         "percent": "0.0", "status": None, "flags": [], "advance": "0.00", "currency": None, "invoice": None,
@@ -361,12 +362,25 @@ def test_a_deal_shows_its_invoice_and_money_is_a_string(world: World, worker: Wo
     worker.write()
     written = world.get(f"/api/deals/{NAME}/deal1").json
     assert (written["status"], written["invoice"]["state"]) == (None, "written")
-    world.press()
     worker.accept()
     worker.post()
     posted = world.get(f"/api/deals/{NAME}/deal1").json
     assert (posted["status"], posted["currency"], posted["invoice"]) == ("issued", "RUB", INVOICE)
     assert world.get("/api/deals/other/deal1").status_code == 404
+
+
+def test_a_deal_that_nobody_told_of_is_404_with_the_next_step(world: World, worker: Worker) -> None:
+    path = f"/api/deals/{NAME}/deal1"
+    world.press(deal="deal2")
+    unknown = world.get(path)
+    assert (unknown.status_code, unknown.mimetype) == (404, "application/problem+json")
+    assert "ничего не знает" in unknown.json["detail"]
+    assert "сохраните сделку" in unknown.json["detail"]
+    world.press()
+    assert world.get(path).status_code == 200
+    worker.accept()
+    worker.skip()
+    assert world.get(path).json["invoice"] is None
 
 
 # -- our own faults ---------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def test_what_needs_a_token_says_so(world: World) -> None:
         ("GET", "/api/events", "Events"),
         ("GET", "/api/events/{event}", "EventDetail"),
         ("POST", "/api/events/{event}/replay", "Replayed"),
-        ("GET", f"/api/deals/{NAME}/d1", "Deal"),
+        ("GET", f"/api/deals/{NAME}/deal1", "Deal"),
         ("GET", "/api/reconciliation", "Reconciliation"),
         ("GET", "/health/live", "Alive"),
         ("GET", "/health/ready", "Ready"),
