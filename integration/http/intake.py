@@ -67,7 +67,9 @@ class Intake:
     def _receive(self, name: str, tail: str) -> Response:
         door = self._doors.get(name)
         if door is None:
-            raise Problem(404, "Отправителя с таким именем нет в настройках: проверьте адрес вебхука.")
+            raise Problem(
+                404, _NO_DOOR.get(name, "Отправителя с таким именем нет в настройках: проверьте адрес вебхука.")
+            )
         length = request.content_length
         if length is not None and length >= self._max:
             raise self._too_large()
@@ -108,6 +110,12 @@ class Intake:
         trace = request.environ[TRACE]
         return once_more(lambda: self._store.receive(arrivals, raw, kept, trace))
 
+
+# 1C's bases share one address, which is there as soon as one of them has a secret.
+_NO_DOOR = {
+    "onec": "Вебхуки 1С не принимаются: в crm1c.toml не задан webhook_secret ни в одной таблице [onec.NAME]. Задайте "
+    "его, то же значение укажите в 1С (константа crm1c_Секрет) и перезапустите crm1c."
+}
 
 _KEPT = ("Signature", "X-Signature", "Content-Type", "User-Agent", "X-Request-Id")
 

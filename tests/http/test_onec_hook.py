@@ -73,4 +73,8 @@ def test_an_odd_header_is_no_signature() -> None:
 
 
 def test_without_a_secret_there_is_no_such_door(world: World) -> None:
-    assert create_app(world.parts).test_client().post("/webhooks/onec", data=b"[]").status_code == 404
+    client = create_app(world.parts).test_client()
+    answer = client.post("/webhooks/onec", data=b"[]")
+    assert answer.status_code == 404
+    assert "не задан webhook_secret ни в одной таблице [onec.NAME]" in answer.json["detail"]
+    assert "webhook_secret" not in client.post("/webhooks/nobody", data=b"[]").json["detail"]
