@@ -25,7 +25,7 @@ from integration.flows.reconcile.run import begin_at_night
 from integration.rules.clockwork import missed, slot_at
 from integration.settings import Cron, Every, Settings
 from integration.store.cleaning import cleanup
-from integration.store.slots import over, run_once, under_way
+from integration.store.slots import over, run_once, running, under_way
 from tasks.app import QUEUES
 from tasks.base import Process
 from tasks.calls import TASKS
@@ -92,7 +92,7 @@ def jobs_of(settings: Settings) -> dict[str, Every | Cron]:
 
 def catch_up(process: Process) -> list[str]:
     """Call the jobs whose latest slot nobody ran though its time is over: once each, however many were missed (beats
-    and brokers stand still too). Called by the sweep; returns their names."""
+    and brokers stand still too). One that takes long is waited for. Called by the sweep; returns their names."""
     world, settings, called = process.world, process.settings, list[str]()
     now, started = world.services.now(), world.store.watermark(STARTED)
     if started is None:
@@ -104,7 +104,7 @@ def catch_up(process: Process) -> list[str]:
         def taken(slot: datetime, job: str = job) -> bool:
             with world.store.reading() as conn:
                 mark = slot.isoformat()
-                return over(conn, job, mark) or under_way(conn, job, mark, now, _GRACE)
+                return over(conn, job, mark) or under_way(conn, job, mark, now, _GRACE) or running(conn, job, now)
 
         slot = missed(
             when, now, settings.schedule.timezone,

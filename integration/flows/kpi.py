@@ -53,6 +53,8 @@ def heal(services: Services) -> bool:
     if services.board is None or services.board.standing():
         return False
     with services.store.lock(LOCK):
+        if services.board.standing():
+            return False  # another was faster
         show_everything(services)
     return True
 

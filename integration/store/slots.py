@@ -11,8 +11,10 @@ from sqlalchemy import Connection, func, select
 
 from integration.errors import Busy
 from integration.store.keys import TRIES, finish_slot, take_slot
-from integration.store.schema import slots
+from integration.store.schema import leases, slots
 from integration.store.store import SqlStore
+
+_LOCK = "job:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def run_once(store: SqlStore, job: str, slot: str, run: Callable[[], object]) ->
     next caller tries it again, so often in all.
     """
     try:
-        with store.lock(f"job:{job}", patience=0.1):
+        with store.lock(f"{_LOCK}{job}", patience=0.1):
             with store.unit(f"slot of {job}") as unit:
                 if not take_slot(unit.conn, job, slot, unit.now, tries=TRIES):
                     return None
@@ -62,6 +64,12 @@ def under_way(conn: Connection, job: str, slot: str, now: datetime, since: timed
     """Did a run of it begin a moment ago? It is left alone so long."""
     row = conn.execute(select(slots).where(slots.c.job == job, slots.c.slot == slot)).one_or_none()
     return row is not None and row.finished_at is None and row.started_at > now - since
+
+
+def running(conn: Connection, job: str, now: datetime) -> bool:
+    """Does a runner of this job live, whatever slot it is at? Another call would find it at work and leave."""
+    mine = (leases.c.name == f"lock:{_LOCK}{job}", leases.c.until > now)
+    return conn.scalar(select(leases.c.name).where(*mine)) is not None
 
 
 def last_runs(conn: Connection) -> list[Ran]:

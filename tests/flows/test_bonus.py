@@ -241,6 +241,17 @@ def test_a_lost_redis_is_made_again(town: Town, tmp_path: Path) -> None:
     assert len(feed(town)) == 2
 
 
+def test_a_lost_redis_is_made_again_once(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waited for another to do it finds it done."""
+    ruled(town, tmp_path)
+    answers, swapped = iter([False, True]), list[str]()
+    board = town.world.services.board
+    monkeypatch.setattr(type(board), "standing", lambda _: next(answers))
+    monkeypatch.setattr(type(board), "stands", lambda *_: swapped.append("all"))
+    assert not heal(town.world.services)
+    assert swapped == []
+
+
 def test_a_figure_that_was_changed_by_hand_is_found_and_mended(town: Town, tmp_path: Path) -> None:
     """The recomputation names manager, figure and both values; afterwards everything agrees again."""
     books = ruled(town, tmp_path)

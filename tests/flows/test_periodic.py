@@ -48,6 +48,20 @@ def test_what_was_missed_is_called_once_and_not_once_per_miss(town: Town, proces
     assert periodic.catch_up(process) == []
 
 
+def test_a_job_that_takes_long_is_not_called_missed(town: Town, process: Any) -> None:
+    """Neither the slot that it is at nor the next one, until it has ended; then the next one is called."""
+    town.pass_time(86_400 + 600)
+
+    def long() -> None:
+        town.pass_time(2400)
+        keeper = town.world.store.keeper
+        keeper._renew(dict(keeper._held))  # as every few seconds meanwhile
+        assert "payments" not in periodic.catch_up(process)
+
+    periodic.run_slot(process, "payments", "", long)
+    assert "payments" in periodic.catch_up(process)
+
+
 def test_what_a_beat_sends_and_what_is_caught_up_is_one_slot(town: Town, process: Any) -> None:
     """The beat comes back late and sends its own message too: it names no slot, and finds it taken."""
     town.pass_time(86_400 + 600)
