@@ -27,10 +27,6 @@ class SqlFindings:
         if found:
             self._conn.execute(insert(findings), [_row(run, part, one, self._now) for one in found])
 
-    def drop(self, run: str, part: str) -> None:
-        """The part is compared anew."""
-        self._conn.execute(delete(findings).where(findings.c.run == run, findings.c.part == part))
-
     def supersede(self, run: str, base: str, refs: Collection[str]) -> None:
         """What was found of these documents is told better by another part."""
         for some in chunks(sorted(refs)):

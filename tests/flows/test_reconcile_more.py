@@ -40,6 +40,21 @@ def test_a_changed_figure_in_redis_is_found_and_shown_anew(town: Town, tmp_path:
     healed(town)
 
 
+def test_a_quarter_is_told_once(town: Town, tmp_path: Path) -> None:
+    """However many of its months are compared."""
+    books = ruled(town, tmp_path)
+    deal = books.deal(1000)
+    books.pay(600, books.bill(deal))
+    books.pull()
+    town.pass_time(10 * 86_400)
+    books.pay(100, books.bill(deal), "2026-12-04")
+    books.pull()
+    town.world.redis.zadd("kpi:2026-Q4:rank", {manager(town): 1})
+    _, found = compared(town)
+    assert [one.ref_key for one in found] == ["2026-Q4"]
+    healed(town)
+
+
 def line(number: str, amount: str, day: str = "2026-11-20") -> StatementLine:
     return StatementLine(
         key=f"line-{number}", account="40702810900000000001", direction="in", date=date.fromisoformat(day),

@@ -87,7 +87,6 @@ class _Sides:
         found = list[Finding]()
         busy, _ = self.look.at_work(f"{self.crm}:account:{link.record_id}" for link in odd)
         odd = [link for link in odd if f"{self.crm}:account:{link.record_id}" not in busy]
-        self.look.may_confirm(len(odd))
         for link in odd:
             found += self._confirmed(link)
         return found

@@ -27,16 +27,18 @@ def kpi(look: Look, _nobody: str) -> None:
         if look.done(month):
             continue
         first = date.fromisoformat(f"{month}-01")
+        quarter = periods_of(first)[2]
+        whole = (month,) if look.done(quarter) else (month, quarter)  # a quarter is told once, with its latest month
         days = [(first + timedelta(days=at)).isoformat() for at in range(last_day(month).day)]
         found, checked = list[Finding](), 0
-        for period in (month, periods_of(first)[2], *days):
+        for period in (*whole, *days):
             many, odd = _compared(services, period, month)
             checked += many
             # Once more, now that nobody else writes: what accrued in between is shown by then.
             found += _compared(services, period, month)[1] if odd and not _under_way(services) else []
         with services.store.unit("reconcile: kpi") as unit:
             look.find(unit, found)
-            look.step(unit, checked, **{month: 1})
+            look.step(unit, checked, **{month: 1, quarter: 1})
         look.rest()
 
 

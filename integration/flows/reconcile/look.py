@@ -24,7 +24,7 @@ class Enough(Exception):
 
 @dataclass
 class Look:
-    """`deadline`: when this turn ends (None: never). `confirmed`: how many suspicions were read again, one by one."""
+    """`deadline`: when this turn ends (None: never)."""
 
     services: Services
     run: Run
@@ -33,7 +33,6 @@ class Look:
     deadline: datetime | None = None
     at: dict[str, str | int] = field(init=False)
     checked: int = field(init=False)
-    confirmed: int = 0
 
     def __post_init__(self) -> None:
         self.at, self.checked = dict(self.part.at), self.part.checked
@@ -83,12 +82,6 @@ class Look:
             busy = unit.reconciling.under_way(list(keys))
         working = {key for key, kinds in busy.items() if kinds - SHOWING}
         return working, {key for key, kinds in busy.items() if "show_deal" in kinds} - working
-
-    def may_confirm(self, count: int) -> bool:
-        """Suspicions are read again one by one; beyond the limit nothing is repaired anyway, so they are taken as they
-        were seen."""
-        self.confirmed += count
-        return self.confirmed <= 2 * self.services.settings.reconcile.limit + 100
 
     def since(self, base: str) -> date:
         """From which day on this base's documents are compared; the same for the whole run."""
