@@ -11,6 +11,7 @@ from typing import Any
 from integration.errors import Conflict, Misconfigured, Transient
 from integration.flows.payment import MONEY, deal_status, money_note, shown_money
 from integration.flows.showing import moment_of, not_taken
+from integration.rules.sentence import inside
 from integration.rules.status import CODES
 from integration.services import Services
 from integration.work import Duty, Link, Outcome
@@ -127,8 +128,7 @@ def why_not(link: Link | None, reason: str) -> str:
         what = f"Счёт № {link.agreed['number']} записан в 1С, но не проведён"
     else:
         what = f"Счёт № {link.agreed['number']} не обновлён"
-    lowered = reason[:1].lower() + reason[1:] if reason[1:2].islower() or reason[1:2] == " " else reason
-    return f"{what}: {lowered}"
+    return f"{what}: {inside(reason)}"
 
 
 def _money(amount: str) -> str:

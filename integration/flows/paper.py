@@ -15,6 +15,7 @@ from integration.flows.deal import invoice_link
 from integration.flows.drawing import ACT, PaperJob, drawn, owed_step
 from integration.flows.origin import starts
 from integration.rules.accounts import Fact
+from integration.rules.sentence import inside
 from integration.services import Ledger, Papers, Services, Unit
 from integration.settings import Paper as PaperTable
 from integration.work import Duty, Event, Link, Outcome, Owed, Printed, new_id
@@ -116,7 +117,7 @@ def unsent(services: Services, duty: Duty, reason: str) -> tuple[str, str]:
         "letter": f"Клиенту не отправлен {named}",
         "attach": f"К сделке не приложен {named}",
     }[duty.kind]
-    return f"{duty.kind}:{job.crm}:{job.record}:{job.issue}:{reason}"[:200], f"{what}: {reason}"
+    return f"{duty.kind}:{job.crm}:{job.record}:{job.issue}:{reason}"[:200], f"{what}: {inside(reason)}"
 
 
 def _act(job: PaperJob, link: Link) -> Outcome:

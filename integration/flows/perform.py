@@ -23,6 +23,7 @@ from integration.flows.sync import counterparty, tell_account
 from integration.flows.totals import show_totals
 from integration.log import correlated
 from integration.retry import POLICIES, Again, decide
+from integration.rules.sentence import inside
 from integration.services import Services
 from integration.work import Duty, Event, Outcome, Owed, Wait
 
@@ -135,7 +136,7 @@ def _told(services: Services, work: Duty | Event, kind: str, reason: str) -> tup
     if work.kind == "counterparty" and "account" in work.payload:
         crm, account, reason = work.payload["crm"], work.payload["account"], _UNSYNCED.get(kind, reason)
         payload = {"crm": crm, "account": account, "reason": reason}
-        cause, text = f"counterparty:{crm}:{account}:{reason}", f"Обмен с 1С остановлен: {reason}"
+        cause, text = f"counterparty:{crm}:{account}:{reason}", f"Обмен с 1С остановлен: {inside(reason)}"
         more = owed_notice(services, crm, "", cause, text, account=account, told=("crm",))
         return (Owed("tell_account", f"crm:{crm}", work.key, payload), *more)
     if work.kind != "invoice":

@@ -10,6 +10,7 @@ from integration.flows.requisites import requisites
 from integration.flows.saving import KIND
 from integration.rules.merge import Side
 from integration.rules.requisites import as_party
+from integration.rules.sentence import inside
 from integration.services import Base, Services
 from integration.work import Clash, Duty, Event, Link, Outcome, Proposed, own_key
 from mappers.canonical import Party
@@ -39,7 +40,7 @@ def tell_account(services: Services, duty: Duty) -> Outcome:
     """The duty "tell_account": why a client is not kept alike, in its stream. Payload {crm, account, reason}; or `text`
     as it shall stand there."""
     crm = services.crms[duty.payload["crm"]]
-    text = duty.payload.get("text") or f"Обмен с 1С остановлен: {duty.payload['reason']}"
+    text = duty.payload.get("text") or f"Обмен с 1С остановлен: {inside(duty.payload['reason'])}"
     written = crm.ask(crm.say.tell_account(duty.payload["account"], text))
     return Outcome("done" if written else "unchanged", text)
 

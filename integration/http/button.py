@@ -16,6 +16,7 @@ from integration.flows.story import deal_story
 from integration.http.answers import TRACE, Problem, answer
 from integration.http.parts import Parts, once_more
 from integration.http.routes import Answer, Param, Route
+from integration.rules.sentence import inside
 from integration.store.boxes import AnyRow
 from integration.store.ledger import SqlLedger
 from integration.store.links import SqlLinks
@@ -221,7 +222,7 @@ def verdict(event: AnyRow, duties: Sequence[AnyRow], link: Link | None) -> Link 
     if link is not None and link.state == "posted":
         return link
     reason = next((one.outcome_text for one in reversed(work) if one.outcome_text), "сделка его не требует")
-    raise Problem(422, f"Счёт не выставлен: {reason}.", kind="skipped")
+    raise Problem(422, f"Счёт не выставлен: {inside(reason)}.", kind="skipped")
 
 
 def _progress(event: AnyRow, duties: Sequence[AnyRow]) -> dict[str, Any]:

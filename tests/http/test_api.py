@@ -245,7 +245,7 @@ def test_with_wait_an_event_nobody_acts_on_is_told(world: World, worker: Worker)
     world.clock.meanwhile = [worker.accept, worker.skip]
     answer = world.press("?wait=30")
     assert answer.status_code == 422
-    assert "Сделка удалена в CRM" in answer.json["detail"]
+    assert answer.json["detail"] == "Счёт не выставлен: сделка удалена в CRM."
 
 
 def test_the_wait_ends_in_time_and_says_how_far_it_came(world: World, worker: Worker) -> None:
