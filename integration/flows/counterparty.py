@@ -90,7 +90,7 @@ def _the_one(party: Party, candidates: list[Found]) -> Found | None:
         there = ", ".join(sorted(one.detail for one in candidates))
         raise Conflict(
             f"В 1С есть контрагент с ИНН {party.inn}, но с другим КПП ({there}), в CRM указан {party.kpp}. "
-            "Исправьте КПП в CRM или заведите филиал в 1С, затем повторите."
+            "Исправьте КПП в CRM или заведите филиал в 1С, затем нажмите кнопку счёта."
         )
     names = "; ".join(f"{one.name} (КПП {one.detail or 'нет'})" for one in fitting[:5])
     raise Conflict(

@@ -126,11 +126,11 @@ class _Job:
         """The deal's client, checked before anything is asked of 1C. Raises Rejected when there is none, or when its
         ИНН can't be right."""
         if not self.deal.account_id:
-            raise Rejected("В сделке не указан клиент. Выберите его и повторите.")
+            raise Rejected("В сделке не указан клиент. Выберите его и сохраните сделку.")
         crm = self.services.crms[self.crm]
         account = crm.ask(crm.say.account(self.deal.account_id))
         if account is None:
-            raise Rejected("Клиент этой сделки удалён в CRM. Выберите другого и повторите.")
+            raise Rejected("Клиент этой сделки удалён в CRM. Выберите другого и сохраните сделку.")
         checked(account)
         return account
 

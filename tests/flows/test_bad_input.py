@@ -110,6 +110,24 @@ def test_mended_and_replayed(town: Town) -> None:
     assert len(town.invoices(deal)) == 1
 
 
+@pytest.mark.parametrize("inn", ["", "7700000017"])
+def test_a_mended_card_and_what_the_sentence_says_next(town: Town, inn: str) -> None:
+    """The card alone asks for no invoice; the button, or a change of the deal, does."""
+    pressed, saved = (town.deal(account={"name": f"ООО «Лютик {n}»", "cInn": inn}) for n in (1, 2))
+    for deal in (pressed, saved):
+        town.done(deal)
+        told = town.shown(deal)["cSyncStatus"]
+        assert "в карточке клиента, затем нажмите кнопку счёта или измените и сохраните сделку" in told
+    for deal, mended in ((pressed, "7700000016"), (saved, "5400000036")):
+        town.edit(f"Account/{town.shown(deal)['accountId']}", cInn=mended)
+        assert not town.invoices(deal)
+    town.press(pressed)
+    town.work()
+    town.edit(saved, description="ИНН получен")
+    town.done(saved)
+    assert [len(town.invoices(deal)) for deal in (pressed, saved)] == [1, 1]
+
+
 def test_an_inn_that_a_spreadsheet_spoilt(town: Town) -> None:
     """Spaces go; a lost leading zero is put back, for the checksum then fits."""
     whole = valid_inn("010500000")

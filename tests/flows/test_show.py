@@ -116,7 +116,7 @@ def test_a_reason_reaches_the_stream_though_the_field_is_missing(town: Town) -> 
     town.crm.meta.drop_field("Opportunity", "cSyncStatus")
     deal = town.deal(account=None)
     town.done(deal)
-    assert town.notes(deal) == ["Счёт не создан: в сделке не указан клиент. Выберите его и повторите."]
+    assert town.notes(deal) == ["Счёт не создан: в сделке не указан клиент. Выберите его и сохраните сделку."]
 
 
 # -- others write too --------------------------------------------------------------------------------------------------
