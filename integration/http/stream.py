@@ -28,6 +28,7 @@ log = logging.getLogger("crm1c.http")
 MOST = 5000  # listeners of one process
 POLL, BEAT = 0.2, 15.0  # seconds between looks at Redis, and between signs of life
 _BEHIND = 256 * 1024  # bytes that wait for a listener before it is let go: it comes back with Last-Event-ID
+_SOON = 0.01  # seconds between two pages of what somebody has missed: the others are served meanwhile
 _KEPT = 2000  # latest entries, for those who come back
 _PAGE = 500
 _HELLO = b"retry: 2000\n\n"
@@ -153,9 +154,11 @@ class Stream:
                         self._last, behind = place_of(self._feed.last()) or (0, 0), False
                     for entry in self._news():
                         self._tell(sockets, entry)
-                    while self._coming:
-                        self._welcome(sockets, self._coming[0])
-                        self._coming.popleft()
+                    for _ in range(len(self._coming)):
+                        done = self._welcome(sockets, self._coming[0])
+                        one = self._coming.popleft()
+                        if not done:
+                            self._coming.append(one)
                 except Crm1cError as error:
                     log.warning("лента бонусов ждёт Redis: %s", error.detail or error)
                     time.sleep(1.0)
@@ -188,32 +191,32 @@ class Stream:
             if one.manager in ("", entry.manager):
                 self._push(sockets, one, entry.data)
 
-    def _welcome(self, sockets: selectors.BaseSelector, one: Listener) -> None:
-        """A listener begins, with what it has missed. Nothing can come in between: this thread alone reads. When Redis
-        fails meanwhile, it is welcomed again, from where it is."""
+    def _welcome(self, sockets: selectors.BaseSelector, one: Listener) -> bool:
+        """A listener begins, with what it has missed: False while there is more of that than a page, or Redis fails,
+        and it is welcomed again, from where it is. Nothing can come in between: this thread alone reads."""
         if one.socket is not None and not one.begun:
             sockets.register(one.socket, selectors.EVENT_READ, one)
             one.begun = True
             self._push(sockets, one, b"")
-        if one.at is not None:
-            self._catch_up(sockets, one, one.at)
+        if not (one.gone or one.at is None or self._caught_up(sockets, one, one.at)):
+            return False
         if not one.gone:
             self._listeners.add(one)
+        return True
 
-    def _catch_up(self, sockets: selectors.BaseSelector, one: Listener, at: Place) -> None:
+    def _caught_up(self, sockets: selectors.BaseSelector, one: Listener, at: Place) -> bool:
+        """Give a page of what the listener has missed; whether that was the rest."""
         if self._kept and self._kept[0].place <= at:
             for entry in list(self._kept):
                 self._give(sockets, one, entry)
-            return
-        while not one.gone:
-            found = self._feed.feed(f"{at[0]}-{at[1]}", _PAGE)
-            for entry_id, fields in found:
-                at = place_of(entry_id) or at
-                if at > self._last:
-                    return  # told to all, with the next look
-                self._give(sockets, one, Entry(at, fields.get("manager", ""), _event(entry_id, fields)))
-            if len(found) < _PAGE:
-                return
+            return True
+        found = self._feed.feed(f"{at[0]}-{at[1]}", _PAGE)
+        for entry_id, fields in found:
+            place = place_of(entry_id) or at
+            if place > self._last:
+                return True  # told to all, with the next look
+            self._give(sockets, one, Entry(place, fields.get("manager", ""), _event(entry_id, fields)))
+        return len(found) < _PAGE
 
     def _push(self, sockets: selectors.BaseSelector, one: Listener, data: bytes) -> None:
         if one.gone:
@@ -246,7 +249,7 @@ class Stream:
 
     def _attend(self, sockets: selectors.BaseSelector) -> None:
         """Write to those who can take more, let those go who left; until it is time to look at Redis again."""
-        until = time.monotonic() + self._poll
+        until = time.monotonic() + (_SOON if self._coming else self._poll)
         while (left := until - time.monotonic()) > 0:
             if not sockets.get_map():
                 time.sleep(left)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -247,6 +247,19 @@ def test_what_came_while_redis_was_away_is_heard(board: Board) -> None:
         until(lambda: not feed.moments, 5)
         say(board, 3)
         assert texts(heard(connection, "бонус 3")) == ["бонус 2", "бонус 3"]
+
+
+def test_who_has_missed_much_keeps_nobody_waiting(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two pages of it the loop looks at what is new."""
+    monkeypatch.setattr("integration.http.stream._PAGE", 5)
+    ids = [say(board, number) for number in range(30)]
+    feed, asked = Shaky(board), list[str]()
+    feed.moments.append(asked.append)
+    with following(Stream(feed, seats=1, poll=0.01), "0-0") as connection:
+        assert texts(heard(connection, "бонус 29")) == [f"бонус {number}" for number in range(30)]
+    pages = [at for at, after in enumerate(asked) if after != ids[-1]]
+    assert len(pages) == 6
+    assert all(later - earlier > 1 for earlier, later in pairwise(pages))
 
 
 def test_a_burst_while_a_listener_is_welcomed_stops_nobody(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
