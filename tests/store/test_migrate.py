@@ -16,7 +16,8 @@ from integration.errors import Misconfigured, Transient
 from integration.store import migrate
 from integration.store.engine import connect
 from integration.store.schema import metadata
-from tests.store.world import together
+from integration.work import Owed
+from tests.store.world import World, together
 
 
 def test_an_upgraded_database_is_what_the_schema_says(url: str) -> None:
@@ -55,6 +56,24 @@ def test_a_database_that_was_not_upgraded_is_told(url: str) -> None:
     """With the command that mends it."""
     with pytest.raises(Misconfigured, match="crm1c db upgrade"):
         migrate.check(url)
+
+
+def test_a_duty_by_its_old_name_goes_on_under_the_present_one(url: str) -> None:
+    """What was owed before an upgrade is owed after it; no other row is touched."""
+    migrate.upgrade(url)
+    world = World(url)
+    for kind in ("payments", "invoice"):
+        world.duty(Owed(kind, "onec:main", f"key of {kind}", merge=kind))
+    with world.engines[0].begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    assert migrate.upgrade(url) == "0007"
+    with world.engines[0].connect() as connection:
+        rows = connection.execute(text("SELECT kind, key, merge_key, state FROM outbox ORDER BY kind")).all()
+    assert [tuple(row) for row in rows] == [
+        ("invoice", "key of invoice", "invoice", "due"),
+        ("settle", "key of payments", "payments", "due"),
+    ]
+    world.close()
 
 
 def test_a_failed_migration_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
