@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from integration.flows.holder import names_of
-from integration.flows.kpi import figures_of
+from integration.flows.kpi import figures_of, today_of
 from integration.rules.accrual import spoken
 from integration.rules.bonus import month_of
 from integration.rules.kpi import Explained, Kpi, Period, plan_of
@@ -126,7 +126,7 @@ def _told(one: Kpi, rank: int | None, users: Mapping[str, User]) -> dict[str, An
 def _accuracy(services: Services, unit: Unit, manager: str, currency: str) -> list[dict[str, Any]]:
     """Of each month that has ended: what was foretold in its middle, and what it came to."""
     middles: dict[str, tuple[str, Decimal]] = {}
-    present = month_of(services.now().astimezone(services.settings.schedule.timezone).date())
+    present = month_of(today_of(services))
     for month, day, one in unit.kpi.forecasts(manager, currency):
         if month < present and (day.day <= _MIDDLE or month not in middles):
             middles[month] = (day.isoformat(), one.total)

@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice, pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -23,6 +24,7 @@ from integration.http.app import create_app
 from integration.http.handover import handing_over
 from integration.http.stream import Stream
 from integration.rules.accrual import Accrual
+from integration.rules.bonus import Forecast
 from integration.rules.earnings import Key, Sums
 from integration.rules.kpi import Told
 from integration.settings.money import Plan
@@ -95,6 +97,26 @@ def test_who_has_nothing_yet_is_shown_his_plan(world: World, app: Flask, name: s
     client = create_app(parts, kpi_routes(parts).routes()).test_client()
     told = client.get(f"/api/kpi/2026-12/{name}", headers=bearer("operator-token")).json
     assert (told["received"], told["plan"], told["plan_percent"]) == ("0.00", "300000.00", "0.0")
+
+
+def test_a_month_ends_by_the_clock_of_1c(world: World, app: Flask) -> None:
+    """The 30th in Moscow is the 1st in Vladivostok: November's forecast is held against what it came to. `app`: for
+    its accruals."""
+    with world.store.unit("seed") as unit:
+        one = Forecast(Decimal(800), Decimal(150), Decimal(50))
+        unit.kpi.keep_forecasts("2026-11", date(2026, 11, 15), {(ANNA, "RUB"): one})
+    main = replace(world.settings.onec["main"], timezone=ZoneInfo("Asia/Vladivostok"))
+    parts = replace(
+        world.parts,
+        settings=replace(world.settings, onec={"main": main}),
+        now=lambda: datetime(2026, 11, 30, 20, tzinfo=UTC),
+    )
+    client = create_app(parts, kpi_routes(parts).routes()).test_client()
+    told: Any = client.get(f"/api/kpi/2026-11/{ANNA}", headers=bearer("operator-token")).json
+    [month] = told["accuracy"]
+    assert (month["month"], month["foretold"], month["came"], month["error_percent"]) == (
+        "2026-11", "1000.00", "1000.00", "0.0"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
