@@ -80,6 +80,7 @@ class Rules:
     def __init__(self, services: Services, unit: Unit, whose: Whose, currency: str, present: Month) -> None:
         self._services, self._unit, self._whose = services, unit, whose
         self._currency, self._present = currency, present
+        self._advances: dict[tuple[str, Month], bool] = {}
         self.changed = False
         body = settings_body(services.settings.bonus.rule)
         if unit.bonuses.settings_of(present) != body:
@@ -87,10 +88,12 @@ class Rules:
 
     def advances(self, manager: str, month: Month) -> bool:
         """Do advances count for him? As the month's own rule says, which an ended month keeps."""
-        key = (manager, self._currency, month)
-        standing = self._unit.bonuses.rules([key]) if month < self._present else {}
-        rule = standing[key] if key in standing else self.present(manager, month)
-        return rule is not None and rule.counts == "received"
+        if (manager, month) not in self._advances:
+            key = (manager, self._currency, month)
+            standing = self._unit.bonuses.rules([key]) if month < self._present else {}
+            rule = standing[key] if key in standing else self.present(manager, month)
+            self._advances[manager, month] = rule is not None and rule.counts == "received"
+        return self._advances[manager, month]
 
     def present(self, manager: str, month: Month) -> BonusRule | None:
         """The rule by the settings: of now, or as an ended month last knew them."""

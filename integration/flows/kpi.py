@@ -17,6 +17,7 @@ from mappers.canonical import User
 _SOME = 500  # accruals shown between two commits
 _FEED = 1000  # entries of a lost feed that are made again
 EMPTY: Mapping[str, Forecast] = {}
+_NOTHING = Figures(Decimal(0), Decimal(0), 0)
 LOCK = "kpi"  # whoever writes a period holds it: what is read last is written last
 
 
@@ -66,10 +67,10 @@ def show_everything(services: Services) -> None:
     with services.store.unit("look for months") as unit:
         months = unit.kpi.months()
         latest = unit.kpi.latest(_FEED)
-    before = datetime.min.replace(tzinfo=UTC)
-    for made_at, told in latest if board.last() == "0-0" else ():
-        if told.fields["text"]:
-            before = max(before, made_at)  # the feed's ids only grow
+    before, last = datetime.min.replace(tzinfo=UTC), int(board.last().partition("-")[0])
+    for made_at, told in latest:
+        before = max(before, made_at)  # the feed's ids only grow
+        if told.fields["text"] and int(before.timestamp() * 1000) >= last:  # from where another time broke off
             board.tell(told, before)
     for month in months:
         show_month(services, month)
@@ -96,7 +97,7 @@ def show_month(services: Services, month: Month, *, days: bool = True) -> None:
 
 
 def _show(services: Services, news: Iterable[Told]) -> None:
-    """The figures that these accruals change: of their managers and periods alone."""
+    """The figures that these accruals change: of their managers and periods alone, and of whoever has a plan there."""
     board = services.board
     assert board is not None
     changed: dict[str, set[str]] = {}
@@ -106,18 +107,32 @@ def _show(services: Services, news: Iterable[Told]) -> None:
                 changed.setdefault(name, set()).add(told.manager)
     for name, managers in sorted(changed.items()):
         with services.store.unit("read figures") as unit:
-            figures = figures_of(services, unit, Period.read(name), managers)
+            period = Period.read(name)
+            figures = figures_of(services, unit, period, managers | planned(services, unit, period))
         board.show(name, figures)
 
 
 def figures_of(
     services: Services, unit: Unit, period: Period, managers: Collection[str] | None = None, currency: str = ""
 ) -> list[Kpi]:
-    """The figures of a period, the best first; of all managers, or of these. `currency`: that of KPI by default."""
+    """The figures of a period, the best first; of all managers, or of these. Whoever has received nothing of a plan
+    yet has zeros. `currency`: that of KPI by default."""
     currency = currency or services.settings.bonus.currency
     told = forecasts(services, unit, period.name, managers, currency) if period.kind == "month" else {}
     found = unit.kpi.figures(period, managers)
+    for manager in planned(services, unit, period, currency):
+        if managers is None or manager in managers:
+            found.setdefault((manager, currency), _NOTHING)
     return _kpis(services, unit.holders.everybody(), period, found, told, currency)
+
+
+def planned(services: Services, unit: Unit, period: Period, currency: str = "") -> set[str]:
+    """The known users who have a plan for a month, or for one of the months of a quarter."""
+    plans, letters = services.settings.plan, currency or services.settings.bonus.currency
+    if not any(plan.month in period.months for plan in plans):
+        return set()
+    users = unit.holders.everybody().values()
+    return {user.id for user in users if plan_of(plans, names_of(user), period, letters) is not None}
 
 
 def _kpis(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from integration.board import Board
+from integration.errors import Transient
+from integration.flows.bonus import Rules
+from integration.flows.holder import settings_body
 from integration.flows.kpi import heal
 from integration.flows.recompute import recompute
+from integration.rules.kpi import Told
 from integration.store.bonus_schema import accruals, bonus_days
 from tests.flows.books import PAYMENT, Books
 from tests.flows.town import Town
@@ -239,6 +245,44 @@ def test_a_lost_redis_is_made_again(town: Town, tmp_path: Path) -> None:
     books.pay(100, books.bill(deal))
     books.pull()
     assert len(feed(town)) == 2
+
+
+def test_a_feed_whose_making_broke_off_is_made_to_its_end(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis goes away once more after the first entry: nothing is lost, nothing is told twice."""
+    books = ruled(town, tmp_path)
+    deal = books.deal(MILLION)
+    for amount in (400_000, 300_000, 200_000):
+        books.pay(amount, books.bill(deal))
+        books.pull()
+        town.pass_time(60)
+    told, tell = feed(town), Board.tell
+    assert len(told) == 3
+    town.world.redis.flushall()
+
+    def away_after_one(board: Board, one: Told, at: datetime | None = None) -> bool:
+        if feed(town):
+            raise Transient("Redis недоступен", system="redis")
+        return tell(board, one, at)
+
+    monkeypatch.setattr(Board, "tell", away_after_one)
+    with pytest.raises(Transient):
+        heal(town.world.services)
+    monkeypatch.setattr(Board, "tell", tell)
+    assert heal(town.world.services)
+    assert feed(town) == told
+
+
+def test_a_months_rule_is_looked_up_once(town: Town) -> None:
+    """However many advances of it an account has."""
+    asked: list[object] = []
+    bonuses = SimpleNamespace(settings_of=lambda _: settings_body(()), rules=lambda keys: asked.extend(keys) or {})
+    whose: Any = SimpleNamespace(rule=lambda *_, **__: None)
+    unit: Any = SimpleNamespace(bonuses=bonuses)
+    keeper = Rules(town.world.services, unit, whose, "RUB", "2026-11")
+    assert [keeper.advances("anna", "2026-10") for _ in range(3)] == [False, False, False]
+    assert asked == [("anna", "RUB", "2026-10")]
 
 
 def test_a_lost_redis_is_made_again_once(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
