@@ -119,7 +119,7 @@ def figures_of(
     yet has zeros. `currency`: that of KPI by default."""
     currency = currency or services.settings.bonus.currency
     told = forecasts(services, unit, period.name, managers, currency) if period.kind == "month" else {}
-    found = unit.kpi.figures(period, managers)
+    found = dict(unit.kpi.figures(period, managers))
     for manager in planned(services, unit, period, currency):
         if managers is None or manager in managers:
             found.setdefault((manager, currency), _NOTHING)

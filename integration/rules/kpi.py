@@ -106,6 +106,11 @@ class Kpi:
         }
 
     @property
+    def only_planned(self) -> bool:
+        """Whether there is nothing but a plan yet."""
+        return self.plan is not None and not (self.received or self.bonus or self.payments)
+
+    @property
     def score(self) -> int:
         """The bonus in minor units, by which managers are ranked."""
         return int(self.bonus * 100)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from integration.flows.figures import leaderboard
+from integration.rules.kpi import Period
 from integration.store.ledger_schema import standings
 from integration.store.statements import SqlStatements
+from mappers.canonical import User
 from mappers.money import StatementLine
 from sandbox.mail import Mail
 from tests.flows.books import Books
-from tests.flows.test_bonus import manager, ruled, shown
+from tests.flows.test_bonus import manager, proven, ruled, shown
 from tests.flows.test_reconcile import compared, healed, told
 from tests.flows.town import Town
 
@@ -40,7 +43,33 @@ def test_a_changed_figure_in_redis_is_found_and_shown_anew(town: Town, tmp_path:
     healed(town)
 
 
-def test_a_quarter_is_told_once(town: Town, tmp_path: Path) -> None:
+def test_a_manager_with_nothing_but_a_plan_is_shown_and_is_no_difference(town: Town, tmp_path: Path) -> None:
+    """Zeros and his plan in month and quarter, by the first accrual of whoever it is; no day has plans. Where Redis
+    lacks him (the plan is new), that is no finding."""
+    plan = [{"manager": "petrov", "month": "2026-11", "amount": "300000"}]
+    books = ruled(town, tmp_path, plan=plan)
+    busy, idle = manager(town), "petrov00000000000"
+    with town.world.store.unit("seed") as unit:
+        unit.holders.keep_users("espo", [User(idle, "petrov", "Пётр Петров")])
+    books.pay(600, books.bill(books.deal(1000)))
+    books.pull()
+    redis = town.world.redis
+    for period, there in (("2026-11", True), ("2026-Q4", True), ("2026-11-24", False)):
+        there_is = shown(town, period, idle)
+        assert (there_is.get("received"), there_is.get("plan")) == (("0.00", "300000.00") if there else (None, None))
+        assert redis.zscore(f"kpi:{period}:rank", idle) == (0 if there else None)
+        board = leaderboard(town.world.services, Period.read(period))["managers"]
+        assert [one["manager"] for one in board] == [busy, *([idle] if there else [])]
+    proven(town)
+    assert compared(town)[1] == []
+    redis.delete(f"kpi:2026-11:{idle}")
+    redis.zrem("kpi:2026-11:rank", idle)
+    assert compared(town)[1] == []
+    proven(town)
+    assert shown(town, "2026-11", idle)["plan"] == "300000.00"
+
+
+def test_a_quarter_is_there_isonce(town: Town, tmp_path: Path) -> None:
     """However many of its months are compared."""
     books = ruled(town, tmp_path)
     deal = books.deal(1000)

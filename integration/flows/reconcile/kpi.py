@@ -65,6 +65,8 @@ def _compared(services: Services, period: str, month: Month) -> tuple[int, list[
         found = []
         for manager in sorted(wanted.keys() | rank.keys()):
             one = wanted.get(manager)
+            if one and one.only_planned and manager not in rank:
+                continue  # shown with the period's next accrual
             score = None if one is None else one.score
             found += of_kpi(
                 period, month, manager, one.fields() if one else {}, board.shown(period, manager),
