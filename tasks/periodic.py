@@ -153,7 +153,8 @@ def _bonuses(process: Process) -> str:
     refresh_users(services)
     proof = recompute(services)
     for one in proof.differences:
-        log.error("бонусы разошлись: %s", one, extra={"manager": one.manager, "month": one.month})
+        told = f"бонусы разошлись и исправлены: {one}. Откуда они: crm1c bonuses explain {one.manager} {one.month}"
+        log.error(told, extra={"manager": one.manager, "month": one.month})
     return str(proof)
 
 

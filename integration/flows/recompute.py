@@ -21,6 +21,7 @@ from integration.work import Event, new_id
 
 _ZERO = Decimal(0)
 CAUSE = "полный пересчёт"
+_WHAT = {"bonus": "бонус", "received": "засчитано за день", "payments": "платежей за день", "totals": "итоги месяца"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Difference:
     what: str
     incremental: Decimal
     recomputed: Decimal
+
+    def __str__(self) -> str:
+        told = f"{self.month} {self.manager}: {_WHAT[self.what]} было {self.incremental}"
+        return f"{told}, по учёту {self.recomputed} {self.currency}"
 
 
 @dataclass

@@ -14,8 +14,6 @@ from integration.flows.recompute import Difference, recompute
 from integration.rules.kpi import Period
 from tasks.cli.common import looking, settings_ready
 
-_WHAT = {"bonus": "бонус", "received": "засчитано за день", "payments": "платежей за день", "totals": "итоги месяца"}
-
 
 def _period(_ctx: click.Context, _param: click.Parameter, value: str) -> Period:
     try:
@@ -85,10 +83,7 @@ def recompute_(period: str | None, month: str | None, *, as_json: bool) -> None:
         click.echo(json.dumps(told | {"differences": [_fields(one) for one in proof.differences]}, ensure_ascii=False))
     else:
         for one in proof.differences:
-            click.echo(
-                f"{one.month} {one.manager}: {_WHAT[one.what]} было {one.incremental}, по учёту {one.recomputed} "
-                f"{one.currency}"
-            )
+            click.echo(str(one))
         click.echo(f"Пересчитано: {proof}")
     if proof.differences:
         sys.exit(1)

@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from integration.cache import canaries, sing
 from integration.flows.origin import mark_start
 from integration.flows.perform import FLOWS
+from integration.store.bonus_schema import bonus_days
 from integration.store.slots import last_runs
 from tasks import periodic
 from tasks.app import QUEUES
 from tasks.calls import TASKS
 from tasks.run import made
 from tests.flows.books import Books
+from tests.flows.test_bonus import manager, ruled
 from tests.flows.town import Town
 
 JOBS = ["bonuses", "cleanup", "payments", "poll", "reconcile"]
@@ -88,6 +93,22 @@ def test_the_night_begins_a_run_that_workers_carry_out(town: Town, process: Any)
     assert (run.cause, run.verdict) == ("schedule", "ok")
     with town.world.store.reading() as conn:
         assert [one.job for one in last_runs(conn)] == ["reconcile"]
+
+
+def test_bonuses_that_differed_are_told_in_words(town: Town, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whose, by how much, that it is mended, and where to look."""
+    books = ruled(town, tmp_path)
+    books.pay(1000, books.bill(books.deal(1000)))
+    books.pull()
+    with town.world.store.unit("a hand") as unit:
+        unit.conn.execute(update(bonus_days).values(bonus=Decimal(1)))
+    process: Any = SimpleNamespace(world=town.world)
+    periodic._bonuses(process)
+    who = manager(town)
+    assert (
+        f"бонусы разошлись и исправлены: 2026-11 {who}: бонус было 1.00, по учёту 10.00 RUB. "
+        f"Откуда они: crm1c bonuses explain {who} 2026-11"
+    ) in caplog.messages
 
 
 def test_a_silent_queue_is_told(town: Town, process: Any, caplog: pytest.LogCaptureFixture) -> None:
