@@ -9,7 +9,7 @@ from typing import Protocol
 
 from integration.rules.accrual import Accrual
 from integration.rules.bonus import Forecast, Month
-from integration.rules.earnings import Holding, Key, Record, Stood, Sums
+from integration.rules.earnings import Deal, Holding, Key, Record, Shares, Stood, Sums
 from integration.rules.kpi import Explained, Figures, Kpi, Managers, Period, Place, Told
 from integration.settings.money import BonusRule
 from mappers.canonical import User
@@ -21,6 +21,10 @@ class Bonuses(Protocol):
     """Accruals and the sums beside them (integration.store.bonuses)."""
 
     def stood(self, account_id: str) -> dict[Key, Stood]: ...
+
+    def shares(self, account_id: str) -> dict[tuple[str, Deal], Shares]: ...
+
+    def keep_shares(self, account_id: str, shares: Mapping[tuple[str, Deal], Shares]) -> None: ...
 
     def first_payment(self, base: str, counterparty: str) -> str: ...
 

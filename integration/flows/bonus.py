@@ -17,7 +17,7 @@ from integration.rules.accounts import Account, Held
 from integration.rules.accrual import Accrual, accrued, adjusted, packed, spoken, telling
 from integration.rules.allocation import Allocated
 from integration.rules.bonus import Month, month_of
-from integration.rules.earnings import Deal, Moved, Part, Shares, counted, divided, frozen, movements, parts
+from integration.rules.earnings import Deal, Moved, Part, Shares, counted, divided, movements, parts
 from integration.rules.obligations import short
 from integration.services import Services, Unit
 from integration.settings.money import BonusRule
@@ -44,13 +44,23 @@ def accrue(
     keeper = Rules(services, unit, whose, now.currency, month_of(day))
     _dues(unit, account, now, deals, whose, day)
 
+    kept = unit.bonuses.shares(account.id)
+    new: dict[tuple[str, Deal], Shares] = {}
+
     def shares(part: Part) -> Shares | None:
-        return frozen(stood, part.payment.ref_key, part.deal) or whose.of(part.deal, part.payment.date)
+        place = (part.payment.ref_key, part.deal)
+        if (known := kept.get(place) or new.get(place)) is not None:
+            return known
+        found = whose.of(part.deal, part.payment.date)
+        if found is not None:
+            new[place] = found
+        return found
 
     first = unit.bonuses.first_payment(account.base, account.counterparty)
     if told or stood:  # the one that is gone may have been the first
         unit.bonuses.touch_firsts(account.base, account.counterparty, account.id, first)
     what = counted(told, shares, keeper.advances, first, now.currency)
+    unit.bonuses.keep_shares(account.id, new)
     moves = movements(what, stood, day)
     made = [one for month in _by_month(moves) for one in keeper.accrued(month, day)]
     entered = _told(made, held, now.currency, clients[0].agreed.get("name", "") if clients else "")
@@ -193,7 +203,7 @@ def _owed(services: Services, accrual_id: int, one: Accrual, currency: str) -> I
     crm, deal = one.key.deal
     data = {
         "manager": one.key.manager, "bonus": str(one.bonus), "currency": currency, "payment": one.key.payment,
-        "month": one.month, "given": one.given.isoformat(), "crm": crm, "deal": deal, "text": one.detail["text"],
+        "month": one.month, "given": one.given.isoformat(), "crm": crm, "deal": deal,
     }  # fmt: skip
     yield from owed_event(services, "bonus.accrued", (str(accrual_id),), data)
     if crm in services.crms and deal:

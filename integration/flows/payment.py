@@ -193,8 +193,9 @@ def _events(services: Services, account: Account, held: Held, turns: Iterable[Tu
 
 
 def _of_payment(payment: Payment) -> dict[str, Any]:
+    """Without the purpose: it may name people, and the broker holds no personal data."""
     told = {"number": payment.number, "date": payment.date.isoformat(), "currency": payment.currency}
-    return told | {"amount": str(payment.amount), "purpose": payment.purpose}
+    return told | {"amount": str(payment.amount)}
 
 
 def _of_obligation(turn: Turn, document: Act | Invoice, stand: Mapping[str, Standing]) -> dict[str, Any]:

@@ -194,19 +194,6 @@ def holding(history: Sequence[Holding], day: date, zone: tzinfo) -> Holding:
     return known[-1] if known else history[0]
 
 
-def frozen(stood: Mapping[Key, Stood], payment: str, deal: Deal) -> Shares | None:
-    """Whose a payment's money was when it was first counted: it stays so. None: nothing of it has been counted."""
-    mine = {key: one.sums.gross for key, one in stood.items() if key.payment == payment and key.deal == deal}
-    if not mine or min(mine.values()) < 0 or not sum(mine.values()):
-        return None
-    managers: dict[str, Decimal] = {}
-    groups: dict[str, Decimal] = {}
-    for key, gross in mine.items():
-        managers[key.manager] = managers.get(key.manager, _ZERO) + gross
-        groups[key.group] = groups.get(key.group, _ZERO) + gross
-    return Shares(managers, groups)
-
-
 def movements(now: Mapping[Key, Counted], stood: Mapping[Key, Stood], today: date) -> list[Moved]:
     """What leads from what has been counted to what counts now, as it becomes known `today` (1C's zone)."""
     groups: dict[tuple[str, str, str, Month], list[Key]] = {}

@@ -54,6 +54,20 @@ Index(
     sqlite_where=text("taken <> ''"),
 )
 
+# Whose a payment's money in a deal was when it was first counted, which it stays: weights by manager and by product
+# group, JSON. They are kept, not taken from the sums: where advances count for one manager and not for another, sums
+# are no shares.
+bonus_shares = Table(
+    "bonus_shares",
+    metadata,
+    Column("account", String(36), primary_key=True),
+    Column("payment", String(40), primary_key=True),
+    Column("crm", String(64), primary_key=True),
+    Column("deal", String(64), primary_key=True),
+    Column("managers", Text, nullable=False),
+    Column("product_groups", Text, nullable=False),
+)
+
 # What a manager's payments of one month add up to: its own receipts (`taken` ""), and what each later month took back.
 bonus_totals = Table(
     "bonus_totals",

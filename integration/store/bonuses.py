@@ -16,7 +16,7 @@ from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from integration.rules.accrual import Accrual, packed, unpacked
 from integration.rules.bonus import Month
-from integration.rules.earnings import Key, Stood, Sums
+from integration.rules.earnings import Deal, Key, Shares, Stood, Sums
 from integration.settings.money import BonusRule
 from integration.store.bonus_schema import (
     accruals,
@@ -24,6 +24,7 @@ from integration.store.bonus_schema import (
     bonus_dues,
     bonus_months,
     bonus_rules,
+    bonus_shares,
     bonus_totals,
     kpi_news,
 )
@@ -61,6 +62,27 @@ class SqlBonuses:
             key = Key(row.payment, row.manager, row.grp, date.fromisoformat(row.day), (row.crm, row.deal))
             found[key] = Stood(_sums(row.gross, row.net, row.first), _sums(row.late_gross, row.late_net, None))
         return found
+
+    def shares(self, account_id: str) -> dict[tuple[str, Deal], Shares]:
+        """Whose the account's payments were when they were first counted: (payment, deal) → shares."""
+        mine = select(bonus_shares).where(bonus_shares.c.account == account_id)
+        return {
+            (row.payment, (row.crm, row.deal)): Shares(_weights(row.managers), _weights(row.product_groups))
+            for row in self._conn.execute(mine)
+        }
+
+    def keep_shares(self, account_id: str, shares: Mapping[tuple[str, Deal], Shares]) -> None:
+        """Keep whose these payments are, for ever."""
+        for (payment, (crm, deal)), one in sorted(shares.items(), key=lambda pair: pair[0]):
+            managers, groups = (
+                json.dumps({name: str(weight) for name, weight in weights.items()}, ensure_ascii=False)
+                for weights in (one.managers, one.groups)
+            )
+            row = {
+                "account": account_id, "payment": payment, "crm": crm, "deal": deal,
+                "managers": managers, "product_groups": groups,
+            }  # fmt: skip
+            self._conn.execute(upsert(self._conn, bonus_shares).values(row).on_conflict_do_nothing())
 
     def first_payment(self, base: str, counterparty: str) -> str:
         """The client's earliest live payment, whatever its contract; "" when there is none."""
@@ -274,6 +296,10 @@ def _row(account_id: str, currency: str, one: Accrual, number: int, cause: str, 
         "cause": storable(cause, 200),
         "created_at": now,
     }
+
+
+def _weights(text: str) -> dict[str, Decimal]:
+    return {name: Decimal(weight) for name, weight in json.loads(text).items()}
 
 
 def _sums(gross: Decimal | None, net: Decimal | None, first: Decimal | None) -> Sums:
