@@ -275,7 +275,7 @@ class SqlBonuses:
 def _row(account_id: str, currency: str, one: Accrual, number: int, cause: str, now: datetime) -> Mapping[str, Any]:
     key = one.key
     return {
-        "key": own_key("accrual", account_id, key.payment, key.manager, str(number)),
+        "key": own_key("accrual", account_id, currency, key.payment, key.manager, str(number)),
         "kind": one.kind,
         "account": account_id,
         "payment": key.payment,
