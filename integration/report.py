@@ -4,12 +4,15 @@ length costs no memory."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
 
+from integration.rules.accrual import spoken
 from integration.rules.findings import ACTIONS, ENTITIES, FIELDS, KINDS, SIDES, Finding, Run, Tally
 
 TEMPLATES = Path(__file__).parent / "templates" / "reconciliation"
@@ -87,7 +90,7 @@ def subject(told: Mapping[str, Any]) -> str:
     """Of the letter."""
     counts: Mapping[str, int] = told["counts"]
     many = sum(counts.values())
-    return f"crm1c, сверка {told['started_at'][:10]}: {VERDICTS.get(told['verdict'], '')}" + (
+    return f"crm1c, сверка {_day(told['started_at'])}: {VERDICTS.get(told['verdict'], '')}" + (
         f", расхождений {many}" if many else ""
     )
 
@@ -102,4 +105,24 @@ def _template(name: str) -> jinja2.Template:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters |= {"sum": _sum, "day": _day, "moment": _moment, "count": _count}
     return environment.get_template(name)
+
+
+# -- as people read it -----------------------------------------------------------------------------------------------
+
+
+def _sum(amount: str, currency: str | None) -> str:
+    return spoken(Decimal(amount), currency or "").strip()
+
+
+def _day(text: str) -> str:
+    return f"{date.fromisoformat(text[:10]):%d.%m.%Y}"
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%d.%m.%Y %H:%M}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", "\u00a0")
