@@ -30,6 +30,7 @@ from integration.work import Link, new_id
 from mappers.money import Payment, StatementLine
 
 _TOTALS = "totals"  # beside the counts
+_PAGE = 500  # documents looked up at once
 
 
 class SqlReconciling(SqlFindings):
@@ -169,10 +170,25 @@ class SqlReconciling(SqlFindings):
 
     def absent(self, run: str, side: str, base: str, kind: Kind, since: date, after: str, limit: int) -> list[str]:
         """Documents that the ledger has as live and dated from a day on, and that 1C did not show."""
-        seen = select(literal(1)).where(_seen(sightings, run, side, facts.c.ref_key)).exists()
-        mine = [facts.c.base == base, facts.c.kind == kind, facts.c.day >= since.isoformat(), facts.c.ref_key > after]
-        found = select(facts.c.ref_key).where(*mine, facts.c.deleted.is_(False), ~seen)
-        return list(self._conn.scalars(found.order_by(facts.c.ref_key).limit(limit)))
+        mine = [
+            facts.c.base == base,
+            facts.c.kind == kind,
+            facts.c.day >= since.isoformat(),
+            facts.c.deleted.is_(False),
+        ]
+        found: list[str] = []
+        while len(found) < limit:
+            # Looked up by keys, a page at a time: a join with a table that was filled a moment ago is planned by the
+            # statistics of when it was empty, and takes every pair.
+            page = select(facts.c.ref_key).where(*mine, facts.c.ref_key > after).order_by(facts.c.ref_key).limit(_PAGE)
+            keys = list(self._conn.scalars(page))
+            shown = (sightings.c.run == run, sightings.c.side == side, sightings.c.key.in_(keys))
+            seen = set(self._conn.scalars(select(sightings.c.key).where(*shown)))
+            found += [key for key in keys if key not in seen]
+            if len(keys) < _PAGE:
+                break
+            after = keys[-1]
+        return found[:limit]
 
     def orphans(self, base: str, marker: str, after: str, limit: int = 500) -> list[Fact]:
         """Invoices that bear our marker and that no link knows."""
